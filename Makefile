@@ -1,0 +1,37 @@
+# Everything happens in .venv; `make setup` is implied by the other targets.
+PYTHON ?= python3
+BIN := .venv/bin
+TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
+
+.PHONY: setup demo test lint types imports bench docs clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[local,dev$(TERRAFORM_EXTRA)]'
+	touch $@
+
+demo: setup
+	scripts/demo.sh
+
+test: lint types imports
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache dist

@@ -1,0 +1,29 @@
+"""Moving data between regions: what it costs and what it draws."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from harchos_infra.catalog.region import Region
+from harchos_infra.catalog.table import read_matrix
+
+ENERGY_KWH_PER_GB = (0.001, 0.06)
+"""From traffic between data centres (Cloud Carbon Footprint) to the whole internet (Aslan et al. 2017)."""
+
+
+def egress_usd_per_gb(source: Region, target: Region) -> float | None:
+    """Return the list price of a GB from `source` to `target`; None where no price is known.
+
+    Nothing within a region and out of one's own machine; else the listed price of the pair; else the source's
+    list price to the internet, which is what a pair without a price of its own pays.
+    """
+    if source.id == target.id or source.provider == "local":
+        return 0.0
+    prices = _prices()
+    listed = prices.get((source.id, target.id))
+    return prices.get((source.id, "internet")) if listed is None else listed
+
+
+@cache
+def _prices() -> dict[tuple[str, str], float]:
+    return read_matrix("egress.csv")

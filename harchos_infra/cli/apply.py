@@ -1,0 +1,148 @@
+"""`harchos apply`: carry a plan out, from provisioning to the settled record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from harchos_infra.cli.output import note
+
+if TYPE_CHECKING:
+    from harchos_infra.planner.plan import Plan
+    from harchos_infra.runs.ledger import Lease, Ledger
+    from harchos_infra.workload.loader import LoadedWorkload
+
+JOB_FAILED = 4
+INTERRUPTED = 130
+
+
+def apply(
+    source: Path = typer.Argument(
+        ..., metavar="PLAN|FILE", help="A plan file, or a workload to plan and apply."
+    ),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    rehearse: bool = typer.Option(
+        False, "--rehearse", help="Run the plan on this machine, now: a local stand-in for the chosen hub."
+    ),
+    now: str | None = typer.Option(None, "--now", help="Plan as of this ISO time (workload files only)."),
+    signal: str | None = typer.Option(None, "--signal", help="replay:ZONEFILE|DIR (workload files only)."),
+) -> None:
+    """Create the hub of a PLAN (or workload FILE), run its job, take the hub down, keep the figures."""
+    from harchos_infra.cli.output import text_width
+    from harchos_infra.cli.plan_view import WIDTH, render_headline
+    from harchos_infra.cli.planning import is_plan_file, plan_or_replan, refuse_if_drifted
+    from harchos_infra.provision.binary import find_binary
+    from harchos_infra.runs.ledger import Ledger
+    from harchos_infra.runs.owner import new_owner
+
+    plan, loaded, signal = plan_or_replan(source, now=now, signal=signal)
+    _check_provider(plan, rehearse)
+    find_binary()
+    ledger = Ledger.open()
+    owner = new_owner()
+    lease = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
+    if lease is None:
+        typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
+        refuse_if_drifted(source, plan, rehearse=rehearse)
+        if not yes:
+            _ask(plan, rehearse)
+        lease = _submit(
+            ledger, plan, loaded, rehearse=rehearse, signal=signal, owner=owner, once=is_plan_file(source)
+        )
+    raise typer.Exit(follow(ledger, lease))
+
+
+def follow(ledger: Ledger, lease: Lease) -> int:
+    """Drive the run in the foreground; returns the exit code that its outcome has."""
+    from harchos_infra.cli.progress import drive_and_show
+    from harchos_infra.runs.job import SERVICE_TYPES
+
+    drive_and_show(ledger, lease)
+    run = ledger.run(lease.run)
+    rehearsal = " (rehearsal)" if run["rehearsal"] else ""
+    note(f"run {run['id']}{rehearsal} {run['outcome']}: {run['reason']}")
+    note(f"figures: harchos report {run['id']}")
+    if run["outcome"] == "succeeded":
+        return 0
+    if run["desired"] == "stop":
+        return INTERRUPTED
+    served = run["outcome"] == "stopped" and run["type"] in SERVICE_TYPES
+    return 0 if served else JOB_FAILED
+
+
+def _check_provider(plan: Plan, rehearse: bool) -> None:
+    from harchos_infra.errors import HarchosError, InfeasibleError
+
+    if plan.chosen is None:
+        raise InfeasibleError("nothing to apply: no candidate is feasible", hint=plan.nearest_miss)
+    provider = plan.chosen.segments[0].provider
+    if provider != "local" and not rehearse:
+        raise HarchosError(
+            f"hubs on {provider} come with a later release",
+            hint="run this plan on this machine: add --rehearse",
+        )
+    if provider == "local" and rehearse:
+        raise HarchosError("this plan already runs on this machine", hint="leave --rehearse out")
+
+
+def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owner: str) -> Lease | None:
+    """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left."""
+    from harchos_infra.cli.planning import is_plan_file
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.runs.ledger import FINAL
+    from harchos_infra.runs.submit import plan_hash
+
+    by_plan = is_plan_file(source)
+    key = ("plan_hash", plan_hash(plan)) if by_plan else ("workload_hash", plan.inputs["workload"]["sha256"])
+    for row in ledger.runs():
+        if row["phase"] == FINAL or row[key[0]] != key[1] or row["rehearsal"] != rehearse:
+            continue
+        lease = ledger.claim(row["id"], owner)
+        if lease is not None:
+            note(f"taking up {row['id']}, left in phase {row['phase']}")
+            return lease
+        if by_plan:
+            raise HarchosError(
+                f"run {row['id']} of this plan is under way",
+                hint=f"watch it with `harchos logs -f {row['id']}`",
+            )
+    return None
+
+
+def _ask(plan: Plan, rehearse: bool) -> None:
+    assert plan.chosen is not None
+    segment = plan.chosen.segments[0]
+    what = (
+        "Rehearse this plan on this machine"
+        if rehearse
+        else f"Create the hub on {segment.provider}/{segment.region}"
+    )
+    typer.confirm(f"{what}?", abort=True)
+
+
+def _submit(
+    ledger: Ledger,
+    plan: Plan,
+    loaded: LoadedWorkload,
+    *,
+    rehearse: bool,
+    signal: str | None,
+    owner: str,
+    once: bool,
+) -> Lease:
+    from harchos_infra.cli.planning import hub_settings
+    from harchos_infra.runs.clock import RealClock
+    from harchos_infra.runs.submit import Submission, submit
+    from harchos_infra.workload.secret import hidden_values
+
+    submission = Submission(
+        plan=plan,
+        loaded=loaded,
+        secrets=hidden_values(loaded),
+        rehearsal=rehearse,
+        signal=signal,
+        settings=hub_settings(rehearsal=rehearse),
+    )
+    return submit(ledger, submission, owner=owner, clock=RealClock(), once=once)

@@ -1,0 +1,120 @@
+"""`harchos carbon`: the intensity of a region's grid over the next hours."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from harchos_infra.cli.moment import NowOption, parse_now
+from harchos_infra.cli.output import Format, FormatOption, note, print_json, print_table
+from harchos_infra.cli.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from harchos_infra.catalog.region import Region
+    from harchos_infra.grid.signal import Intensity, Signal
+
+SignalOption = typer.Option(
+    None,
+    "--signal",
+    metavar="SIGNAL",
+    help="replay (default), or replay:PATH of a file ZONE.csv or a directory.",
+)
+
+
+def carbon(
+    place: str = typer.Argument(metavar="REGION|ZONE", help="Region (aws/eu-west-1) or grid zone (DE)."),
+    hours: int = typer.Option(96, "--hours", "-H", min=1, max=8760, help="How many hours."),
+    now: str | None = NowOption,
+    signal: str | None = SignalOption,
+    format: Format = FormatOption,
+) -> None:
+    """Show the carbon intensity of a region or grid zone, hour by hour."""
+    from harchos_infra.grid.parse import parse_signal
+
+    source = parse_signal(signal)
+    region, zone = _resolve(place, source)
+    intensity = source.intensity(zone, parse_now(now), hours)
+    if format is Format.JSON:
+        print_json(_document(region, intensity, source))
+    else:
+        _print(region, intensity, source)
+
+
+def _resolve(place: str, signal: Signal) -> tuple[Region | None, str]:
+    """Return the region, if one is named, and the zone to show."""
+    from harchos_infra.catalog.catalog import Catalog
+    from harchos_infra.errors import HarchosError
+
+    if place in signal.zones():
+        return None, place
+    try:
+        region = Catalog.builtin().region(place)
+    except HarchosError as error:
+        from harchos_infra.grid.signal import nearest_zone
+
+        hint = nearest_zone(place, signal.zones()) or error.hint
+        if "ambiguous" in error.what:
+            raise
+        raise HarchosError(
+            f"{place!r} is neither a region nor a grid zone of {signal.name}", hint=hint
+        ) from None
+    if region.zone is None:
+        raise HarchosError(f"{region.id} has no known grid zone, so no carbon intensity")
+    return region, region.zone
+
+
+def _print(region: Region | None, intensity: Intensity, signal: Signal) -> None:
+    values, basis = intensity.gco2_per_kwh, intensity.basis
+    heading = f"{region.id}, {region.display_name}: " if region else ""
+    typer.echo(f"{heading}zone {intensity.zone}, {len(values)} h from {intensity.start:%Y-%m-%d %H:%M} UTC")
+    rows = []
+    first = 0
+    while first < len(values):
+        start = intensity.start + timedelta(hours=first)
+        day = values[first : first + 24 - start.hour]
+        cleanest = start + timedelta(hours=int(day.argmin()))
+        rows.append(
+            [
+                f"{start:%a %Y-%m-%d}",
+                f"{day.mean():.0f}",
+                f"{day.min():.0f} at {cleanest:%H:%M}",
+                f"{day.max():.0f}",
+                " " * start.hour + sparkline(day.tolist(), values.min(), values.max()),
+            ]
+        )
+        first += len(day)
+    print_table(["day (UTC)", "mean", "lowest", "highest", "00    06    12    18"], rows, right=(1, 2, 3))
+    typer.echo(
+        f"gCO2e/kWh, {basis.quantity}; mean {values.mean():.0f}. Signal {signal.name}: {basis.method}."
+    )
+    note(
+        f"Source: {basis.source}. Not a forecast of these days."
+        if basis.estimated
+        else f"Source: {basis.source}."
+    )
+    if basis.flat:
+        note("This zone has no hourly data: when to run makes no difference here, only where.")
+
+
+def _document(region: Region | None, intensity: Intensity, signal: Signal) -> dict[str, Any]:
+    basis = intensity.basis
+    return {
+        "schema": "harchos.carbon/1",
+        "region": region.id if region else None,
+        "zone": intensity.zone,
+        "start": f"{intensity.start:%Y-%m-%dT%H:%M:%SZ}",
+        "stepSeconds": intensity.step_s,
+        "gco2PerKwh": [round(float(value), 2) for value in intensity.gco2_per_kwh],
+        "basis": {
+            "kind": basis.kind,
+            "factors": basis.factors,
+            "scope": basis.scope,
+            "source": basis.source,
+            "method": basis.method,
+            "flat": basis.flat,
+            "estimated": basis.estimated,
+        },
+        "signal": signal.describe(),
+    }

@@ -1,0 +1,100 @@
+"""`harchos plan`: decide when and where a workload runs, and say why."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from harchos_infra.cli.moment import NowOption
+from harchos_infra.cli.output import note
+
+if TYPE_CHECKING:
+    from harchos_infra.planner.plan import Plan
+
+WOULD_CREATE = 2
+INFEASIBLE = 3
+
+
+class PlanFormat(StrEnum):
+    """Format of a plan on standard output."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def plan(
+    file: Path = typer.Argument(..., metavar="FILE", help="A workload document."),
+    now: str = NowOption,
+    signal: str = typer.Option(
+        None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
+    ),
+    format: PlanFormat = typer.Option(PlanFormat.TABLE, "--format", "-o", help="Output format."),
+    out: Path = typer.Option(
+        None,
+        "--out",
+        dir_okay=False,
+        metavar="PLAN",
+        help="Write the plan file, too: for `apply` and `render`.",
+    ),
+    detailed_exitcode: bool = typer.Option(
+        False, "--detailed-exitcode", help="Exit with 2 if something would be created."
+    ),
+    explain: bool = typer.Option(
+        False, "--explain", help="List every candidate that lost, with its numbers."
+    ),
+) -> None:
+    """Decide when and where the workload of FILE runs; nothing is created."""
+    from harchos_infra.cli.planning import make_plan
+
+    made, _ = make_plan(file, now=now, signal=signal)
+    typer.echo(_render(made, format, explain), nl=False)
+    if out is not None:
+        _write(out, made)
+        note(f"{out}: plan of {made.workload['metadata']['name']}")
+    if made.chosen is None:
+        if format is PlanFormat.JSON:
+            note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
+        raise typer.Exit(INFEASIBLE)
+    if detailed_exitcode:
+        raise typer.Exit(WOULD_CREATE)
+
+
+def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
+    if format is PlanFormat.JSON:
+        return plan.dumps()
+    from harchos_infra.cli.output import text_width
+    from harchos_infra.cli.plan_view import WIDTH, render_markdown, render_text
+
+    if format is PlanFormat.MARKDOWN:
+        return render_markdown(plan, explain=explain)
+    return render_text(plan, explain=explain, width=text_width(WIDTH))
+
+
+def _write(path: Path, plan: Plan) -> None:
+    """Write the plan file, readable by its owner only, whole or not at all; a device or a pipe as it is."""
+    import os
+    import tempfile
+
+    from harchos_infra.errors import HarchosError
+
+    try:
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            path.write_text(plan.dumps(), encoding="utf-8")
+            return
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(plan.dumps())
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise HarchosError(
+            f"{path}: {error.strerror}", hint="name a file in a folder that you can write to"
+        ) from error

@@ -1,0 +1,346 @@
+"""A plan for people: text for a terminal, Markdown for a pull request; all of it read from the plan alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from textwrap import wrap
+from typing import Any
+
+from harchos_infra.cli.sparkline import sparkline
+from harchos_infra.planner.plan import Plan, Rejection, Schedule
+from harchos_infra.planner.wording import duration
+
+BASELINES = {"runNowCheapest": "run now, cheapest", "runNowHome": "run now, home"}
+_LEAST = {"greenest": "carbon", "cheapest": "USD"}
+_LOSERS_SHOWN = 5
+_FRONT_SHOWN = 8
+_SPARK_WIDTH = 72
+WIDTH = 108
+"""Columns of a plan where no terminal is narrower."""
+"""Columns of a plan that is not printed on a narrower terminal."""
+"""Columns after which explanations are wrapped; names and figures never are."""
+_COMPARED = ("dominated", "ranked-lower")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table with its title, and lines below it; `right` holds the indices of right-aligned columns."""
+
+    title: str
+    headers: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    right: tuple[int, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+def render_headline(plan: Plan, *, width: int = WIDTH) -> str:
+    """Return what was decided, in a few lines."""
+    return "\n".join(part for line in headline(plan) for part in _wrapped(line, width)) + "\n"
+
+
+def render_text(plan: Plan, *, explain: bool = False, width: int = WIDTH) -> str:
+    """Return the plan as plain text; `explain` lists every candidate that lost, not only the nearest."""
+    parts = [render_headline(plan, width=width).rstrip("\n")]
+    for section in sections(plan, explain=explain):
+        table = _aligned(section, width) if section.rows else []
+        lines = (part for line in section.lines for part in _wrapped(line, width))
+        parts.append("\n".join([section.title, *(f"  {line}" for line in (*table, *lines))]))
+    return "\n\n".join(parts) + "\n"
+
+
+def render_markdown(plan: Plan, *, explain: bool = False) -> str:
+    """Return the plan as GitHub-flavoured Markdown."""
+    first, *rest = headline(plan)
+    parts = [f"### {_escape(first)}", "\n".join(_escape(line) + "  " for line in rest)]
+    for section in sections(plan, explain=explain):
+        parts.append(f"**{_escape(section.title)}**")
+        if section.rows:
+            parts.append("\n".join(_markdown_table(section)))
+        if section.title.startswith("Intensity"):
+            parts.append("```text\n" + "\n".join(section.lines) + "\n```")
+        elif section.lines:
+            parts.append("\n".join(f"- {_escape(line)}" for line in section.lines))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headline(plan: Plan) -> list[str]:
+    """Return what is planned, where, when and why, and what it saves."""
+    name = plan.workload["metadata"]["name"]
+    if plan.chosen is None:
+        return [f"{name}: no candidate is feasible", f"nearest miss: {plan.nearest_miss}"]
+    segment = plan.chosen.segments[0]
+    wait = (segment.start - plan.now).total_seconds()
+    when = "start now" if plan.decision == "schedule_now" else f"wait {duration(wait)}"
+    gpus = f", {segment.gpu_count:g} x {segment.gpu_model}" if segment.gpu_model else ""
+    nodes = f"{segment.nodes} x " if segment.nodes > 1 else ""
+    return [
+        f"{name}: {when}, then run on {nodes}{_place(plan.chosen)}{gpus}"
+        if plan.decision == "defer"
+        else f"{name}: {when} on {nodes}{_place(plan.chosen)}{gpus}",
+        f"from {_utc(segment.start)} to {_utc(segment.end)} UTC, "
+        f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
+        f"why: {_why(plan)}",
+        *_savings(plan, plan.chosen),
+        *_caution(plan),
+    ]
+
+
+def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
+    """Yield the parts of the page in order."""
+    if plan.chosen or any(plan.baselines.values()):
+        yield _comparison(plan)
+    if plan.horizon and plan.chosen is not None:
+        yield _intensity(plan, plan.chosen)
+    if plan.frontier:
+        yield _front(plan)
+    yield _lost(plan)
+    if explain or any(lost.reason in _COMPARED for lost in plan.rejected):
+        yield _losers(plan, explain)
+    yield _inputs(plan)
+
+
+def _why(plan: Plan) -> str:
+    objective, summary = plan.inputs["objective"], plan.summary
+    price = objective["carbonPriceUsdPerT"]
+    least = f"USD + carbon at {price:g} USD/t" if price is not None else _LEAST[objective["name"]]
+    starts = (
+        "each at every start within the deadline"
+        if plan.inputs["horizon"]["deadline"]
+        else "without a deadline nothing is deferred"
+    )
+    return (
+        f"least {least} ({objective['name']}) of {summary['feasible']:,} feasible candidates "
+        f"({summary['considered']:,} considered), {starts}"
+    )
+
+
+def _caution(plan: Plan) -> Iterator[str]:
+    yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
+    if plan.inputs["signal"]["name"].startswith("replay"):
+        yield "carbon figures replay past hours: they are no forecast of these"
+
+
+def _savings(plan: Plan, chosen: Schedule) -> Iterator[str]:
+    for key, label in BASELINES.items():
+        base = plan.baselines.get(key)
+        if base is not None:
+            carbon = _saving(_counted(plan, base), _counted(plan, chosen))
+            money = _saving(base.cost_usd, chosen.cost_usd)
+            yield f"saving against {label}: carbon {carbon}, USD {money}"
+
+
+def _saving(base: float, value: float) -> str:
+    share = f"{(base - value) / base:+.1%}" if base else "none"
+    return f"{share} ({base - value:+.3g})"
+
+
+def _comparison(plan: Plan) -> Section:
+    rows = [("chosen", plan.chosen), *((label, plan.baselines.get(key)) for key, label in BASELINES.items())]
+    return Section(
+        "Chosen, and the baselines frozen before",
+        ("", "where", "start (UTC)", "USD", "kWh", "gCO2e", "embodied g"),
+        tuple((label, *_figures(plan, schedule)) for label, schedule in rows if schedule),
+        right=(3, 4, 5, 6),
+        lines=(_carbon_note(plan),),
+    )
+
+
+def _figures(plan: Plan, schedule: Schedule) -> tuple[str, ...]:
+    known = all(segment.embodied_gco2e_hour is not None for segment in schedule.segments)
+    return (
+        _place(schedule),
+        _utc(schedule.start),
+        f"{schedule.cost_usd:.4g}",
+        f"{schedule.energy_kwh:.4g}",
+        f"{_counted(plan, schedule):.4g}",
+        f"{schedule.breakdown['embodiedGco2e']:.4g}" if known else "unpublished",
+    )
+
+
+def _carbon_note(plan: Plan) -> str:
+    note = f"gCO2e: {plan.inputs['objective']['carbon']} carbon, which the candidates are compared by"
+    schedules = (plan.chosen, *plan.baselines.values())
+    if any(s and s.breakdown["transferGco2eHigh"] for s in schedules):
+        low, high = plan.inputs["transferKwhPerGb"]["low"], plan.inputs["transferKwhPerGb"]["high"]
+        most = max(s.breakdown["transferGco2eHigh"] for s in schedules if s)
+        note += f"; transfer at {low:g} of {low:g} to {high:g} kWh/GB (up to {most:.3g} g)"
+    return note
+
+
+def _intensity(plan: Plan, chosen: Schedule) -> Section:
+    values = plan.horizon["gco2PerKwh"]
+    first = _moment(plan.horizon["start"])
+    hours = len(values)
+    step = -(-hours // _SPARK_WIDTH)
+    bins = [values[i : i + step] for i in range(0, hours, step)]
+    begin = int((chosen.start - first).total_seconds() // (3600 * step))
+    end = -(-(chosen.finish - first).total_seconds() // (3600 * step))
+    marks = "".join("^" if begin <= i < end else " " for i in range(len(bins))).rstrip()
+    each = "an hour" if step == 1 else f"{step} hours"
+    return Section(
+        f"Intensity of {plan.horizon['zone']}, {min(values):.4g} to {max(values):.4g} gCO2/kWh, "
+        f"{hours} h from {_utc(first)} UTC",
+        lines=(
+            sparkline([sum(b) / len(b) for b in bins]),
+            marks or "(the chosen window is later than the hours shown)",
+            f"one block: {each}; ^ the chosen window; {chosen.segments[0].intensity_basis}",
+        ),
+    )
+
+
+def _front(plan: Plan) -> Section:
+    shown = plan.frontier[:_FRONT_SHOWN]
+    rows = tuple(
+        ("chosen" if schedule == plan.chosen else "", *_figures(plan, schedule)) for schedule in shown
+    )
+    more = len(plan.frontier) - len(shown)
+    return Section(
+        "Pareto front: nothing is both cheaper and cleaner than one of these",
+        ("", "where", "start (UTC)", "USD", "kWh", "gCO2e", "embodied g"),
+        rows,
+        right=(3, 4, 5, 6),
+        lines=(f"and {more} more",) if more > 0 else (),
+    )
+
+
+def _lost(plan: Plan) -> Section:
+    first: dict[str, Rejection] = {}
+    for lost in plan.rejected:
+        first.setdefault(lost.reason, lost)
+    counted = {key: count for key, count in plan.summary.items() if key in first}
+    return Section(
+        "Why the others lost",
+        ("reason", "candidates", "for example", ""),
+        tuple(
+            (reason, f"{count:,}", _name(first[reason]), first[reason].detail)
+            for reason, count in counted.items()
+        ),
+        right=(1,),
+    )
+
+
+def _losers(plan: Plan, explain: bool) -> Section:
+    compared = [lost for lost in plan.rejected if lost.reason in _COMPARED]
+    shown: Sequence[Rejection] = plan.rejected if explain else compared[:_LOSERS_SHOWN]
+    title = "Every candidate that lost" if explain else "The best of them, against the chosen one"
+    more = len(plan.rejected) - len(shown)
+    return Section(
+        title,
+        ("candidate", "reason", "against the chosen one"),
+        tuple((_name(lost), lost.reason, lost.detail) for lost in shown),
+        lines=(f"--explain lists all {len(plan.rejected):,}",) if more > 0 else (),
+    )
+
+
+def _inputs(plan: Plan) -> Section:
+    inputs = plan.inputs
+    signal, prices, objective = inputs["signal"], inputs["catalog"]["prices"], inputs["objective"]
+    rows = [
+        (
+            "workload",
+            f"{inputs['workload'].get('path', '-')}, sha256 {_short(inputs['workload'].get('sha256'))}",
+        ),
+        ("now", f"{_utc(plan.now)} UTC"),
+        ("signal", f"{signal['name']}: {signal.get('method', '')}; {signal.get('source', '')}"),
+    ]
+    if prices:
+        rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))
+    if plan.chosen is not None:
+        segment = plan.chosen.segments[0]
+        rows += [
+            ("price taken", f"{segment.price_usd_hour:g} USD/h, {_aged(plan, segment.price_as_of)}"),
+            ("power", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
+            ("PUE", f"{segment.pue:g}; {segment.pue_basis}"),
+        ]
+    if objective["carbonPriceSource"]:
+        rows.append(
+            (
+                "carbon price",
+                f"{objective['carbonPriceUsdPerT']:g} USD/t; {objective['carbonPriceSource']}",
+            )
+        )
+    rows.append(("plan", f"harchos {inputs['harchos']}, inputs {_short(inputs['hash'])}"))
+    return Section(
+        "Inputs", ("input", "value"), tuple(rows), lines=tuple(f"assumed: {a}" for a in inputs["assumptions"])
+    )
+
+
+def _aged(plan: Plan, date: str) -> str:
+    try:
+        days = (plan.now - datetime.fromisoformat(date).replace(tzinfo=plan.now.tzinfo)).days
+    except ValueError:
+        return date
+    return f"{date} ({days} days old)" if days >= 0 else f"{date} (after the time planned for)"
+
+
+def _counted(plan: Plan, schedule: Schedule) -> float:
+    parts = schedule.breakdown
+    counted = parts["operationalGco2e"] + parts["transferGco2e"]
+    return counted + parts["embodiedGco2e"] if "embodied" in plan.inputs["objective"]["carbon"] else counted
+
+
+def _place(schedule: Schedule) -> str:
+    return ", then ".join(
+        f"{s.provider}/{s.region} {s.instance_type}{' (spot)' if s.market == 'spot' else ''}"
+        for s in schedule.segments
+    )
+
+
+def _name(lost: Rejection) -> str:
+    spot = " (spot)" if lost.market == "spot" else ""
+    return f"{lost.provider}/{lost.region} {lost.instance_type}{spot}"
+
+
+def _grams(grams: float) -> str:
+    return f"{grams:.4g} gCO2e" if grams < 10_000 else f"{grams / 1000:.4g} kgCO2e"
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if not moment.second else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _moment(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _short(digest: str | None) -> str:
+    return digest[:12] if digest else "-"
+
+
+def _aligned(section: Section, width: int) -> list[str]:
+    """Lay a table out in columns; a last column of words goes on below itself where it is too long."""
+    table = [section.headers, *section.rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(section.headers))]
+    last = len(widths) - 1
+    indent = sum(widths[:last]) + 2 * last
+    room = max(width - indent, 40) if last not in section.right else widths[last]
+    lines = []
+    for row in table:
+        first, *more = wrap(row[last], room) or [""]
+        cells = (*row[:last], first)
+        padded = (
+            cell.rjust(columns) if index in section.right else cell.ljust(columns)
+            for index, (cell, columns) in enumerate(zip(cells, widths, strict=True))
+        )
+        lines.append("  ".join(padded).rstrip())
+        lines += [" " * indent + part for part in more]
+    return lines
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return wrap(line, width, subsequent_indent="  ") or [line]
+
+
+def _markdown_table(section: Section) -> list[str]:
+    rules = ("--:" if column in section.right else ":--" for column in range(len(section.headers)))
+    rows = (section.headers, *section.rows)
+    lines = [f"| {' | '.join(map(_escape, row))} |" for row in rows]
+    return [lines[0], f"| {' | '.join(rules)} |", *lines[1:]]
+
+
+def _escape(text: str) -> str:
+    """Keep text from acting as Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")

@@ -1,0 +1,169 @@
+"""From a file to a plan: what `plan`, `apply` and `render` share."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harchos_infra.cli.output import note
+
+if TYPE_CHECKING:
+    from harchos_infra.catalog import Catalog
+    from harchos_infra.planner.plan import Plan
+    from harchos_infra.runs.job import HubSettings
+    from harchos_infra.workload.loader import LoadedWorkload
+
+
+def make_plan(
+    path: Path | str, *, now: str | datetime | None = None, signal: str | None = None
+) -> tuple[Plan, LoadedWorkload]:
+    """Load a workload and plan it, as of `now` (ISO time or the present), on `signal` (`--signal`).
+
+    What the document says in vain goes to standard error.
+    """
+    from harchos_infra.cli.moment import parse_now
+    from harchos_infra.grid.parse import parse_signal
+    from harchos_infra.planner.planner import plan
+    from harchos_infra.workload.loader import load
+
+    loaded = load(path)
+    _say_what_is_in_vain(loaded)
+    moment = now if isinstance(now, datetime) else parse_now(now)
+    made = plan(
+        loaded.workload,
+        catalog=catalog_for(loaded),
+        signal=parse_signal(signal),
+        now=moment,
+        source={"path": str(path), "sha256": loaded.sha256},
+    )
+    return made, loaded
+
+
+def _say_what_is_in_vain(loaded: LoadedWorkload) -> None:
+    for warning in loaded.warnings:
+        note(f"warning: {warning}")
+    for field in loaded.ignored:
+        note(f"no effect: {loaded.path}:{field.line}: {field.path}: {field.reason}")
+
+
+def catalog_for(loaded: LoadedWorkload) -> Catalog:
+    """Return the built-in catalogue, with this machine if the workload may run on it."""
+    from harchos_infra.catalog import Catalog
+
+    catalog = Catalog.builtin()
+    place = loaded.workload.spec.placement
+    if "local" not in place.providers:
+        return catalog
+    from harchos_infra.catalog.machine import add_this_machine
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.settings import Settings
+
+    settings = Settings.load()
+    if settings.local_zone is None:
+        raise HarchosError(
+            "this machine's grid zone is not known: local.zone is not set",
+            hint="harchos config set local.zone DE (`harchos carbon ZONE` shows whether a zone is known)",
+        )
+    return add_this_machine(
+        catalog,
+        zone=settings.local_zone,
+        pue=settings.local_pue,
+        price_usd_hour=settings.local_price_usd_hour,
+    )
+
+
+def plan_or_replan(
+    source: Path, *, now: str | None = None, signal: str | None = None
+) -> tuple[Plan, LoadedWorkload, str | None]:
+    """Read a plan file, or plan a workload file; return the plan, its workload and its `--signal`.
+
+    A plan file brings its own time and signal, and names the workload it was made from.
+    """
+    if not is_plan_file(source):
+        made, loaded = make_plan(source, now=now, signal=signal)
+        return made, loaded, signal
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.workload.loader import load
+
+    if now is not None or signal is not None:
+        raise HarchosError(
+            f"{source} is a plan: it has its own time and signal", hint="leave --now and --signal out"
+        )
+    read = read_plan_file(source)
+    return read, load(read.inputs["workload"]["path"]), _signal_of(read)
+
+
+def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> None:
+    """Raise HarchosError naming what has moved since a plan file was written; other sources pass.
+
+    A rehearsal sets its own clock to the plan's, so that the time that has passed does not count.
+    """
+    if not is_plan_file(source):
+        return
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.planner.drift import drift
+
+    path = plan.inputs["workload"]["path"]
+    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=_signal_of(plan))
+    moved = drift(plan, again)
+    if moved:
+        raise HarchosError(
+            f"{source}: the plan no longer holds\n" + "\n".join(f"  {what}" for what in moved),
+            hint=f"plan again: harchos plan {path} --out {source}",
+        )
+
+
+def is_plan_file(path: Path) -> bool:
+    """Tell a plan from a workload: a plan file is a JSON object that names its schema first."""
+    try:
+        with path.open("rb") as stream:
+            return re.match(rb'\s*\{\s*"schema"', stream.read(64)) is not None
+    except OSError:
+        return False
+
+
+def read_plan_file(path: Path) -> Plan:
+    """Read a plan file; every error names it."""
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.planner.plan import Plan
+
+    try:
+        return Plan.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HarchosError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise HarchosError(f"{path}: not a plan file: it is not text") from None
+    except HarchosError as error:
+        raise HarchosError(f"{path}: {error.what}", hint=error.hint) from error
+
+
+def hub_settings(*, rehearsal: bool) -> HubSettings:
+    """Return how a hub on this machine runs its job, from the settings and this machine's own watts."""
+    from harchos_infra.catalog import Catalog
+    from harchos_infra.catalog.machine import add_this_machine
+    from harchos_infra.runs.job import HubSettings
+    from harchos_infra.settings import Settings
+
+    settings = Settings.load()
+    catalog = add_this_machine(Catalog.builtin(), zone=settings.local_zone or "", pue=1.0, price_usd_hour=0.0)
+    host, gpu = catalog.power.host("local"), catalog.power.gpu(catalog.offers[-1])
+    policy = "exact-or-host" if rehearsal else "exact"
+    return HubSettings(
+        engine=settings.local_engine,
+        image_policy="host" if settings.local_image == "host" else policy,
+        power_model={
+            "cpu_watts_per_core_idle": host.idle_per_vcpu,
+            "cpu_watts_per_core_max": host.max_per_vcpu,
+            "memory_watts_per_gib": host.memory_per_gib,
+            "gpu_watts_idle": gpu.idle if gpu else 0.0,
+            "gpu_watts_max": gpu.maximum if gpu else 0.0,
+            "source": f"GPU: {gpu.basis}; {host.basis}" if gpu else host.basis,
+        },
+    )
+
+
+def _signal_of(plan: Plan) -> str | None:
+    name = str(plan.inputs["signal"]["name"])
+    return None if name == "replay" else name

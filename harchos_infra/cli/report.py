@@ -1,0 +1,74 @@
+"""`harchos report`: what a run took, planned against realised."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from harchos_infra.report.account import Account
+    from harchos_infra.runs.record import RunRecord
+
+
+class ReportFormat(StrEnum):
+    """Format of a report."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+def report(
+    run: str | None = typer.Argument(
+        None, metavar="RUN", help="Run, or the beginning of its name; default: the latest."
+    ),
+    format: ReportFormat = typer.Option(ReportFormat.TABLE, "--format", "-o", help="Output format."),
+    out: Path | None = typer.Option(None, "--out", dir_okay=False, help="Write to this file instead."),
+) -> None:
+    """Report what a run took: energy, carbon and money, planned, realised and against the baselines."""
+    from datetime import UTC, datetime
+
+    from harchos_infra.cli.output import note
+    from harchos_infra.errors import HarchosError
+    from harchos_infra.report.account import account
+    from harchos_infra.report.method import rehearsal_label
+    from harchos_infra.runs.ledger import Ledger
+
+    ledger = Ledger.open()
+    record = ledger.record(run or ledger.latest())
+    text = _render(format, record, account(record, datetime.now(UTC)))
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HarchosError(
+            f"{out}: {error.strerror}", hint="name a file in a folder you can write to"
+        ) from error
+    label = rehearsal_label(record)
+    note(f"{out}: report of {record.id}" + (f" ({label})" if label else ""))
+
+
+def _render(format: ReportFormat, record: RunRecord, account: Account) -> str:
+    if format is ReportFormat.JSON:
+        import json
+
+        from harchos_infra.report.document import document
+
+        return json.dumps(document(record, account), indent=2, ensure_ascii=False) + "\n"
+    if format is ReportFormat.MARKDOWN:
+        from harchos_infra.report.markdown import render_markdown
+
+        return render_markdown(record, account)
+    if format is ReportFormat.HTML:
+        from harchos_infra.report.html import render_html
+
+        return render_html(record, account)
+    from harchos_infra.report.table import render_table
+
+    return render_table(record, account)

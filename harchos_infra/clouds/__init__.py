@@ -1,0 +1,1 @@
+"""One adapter per cloud: list what is ours there, delete it."""

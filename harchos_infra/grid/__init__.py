@@ -1,0 +1,1 @@
+"""Carbon intensity per grid zone and hour."""

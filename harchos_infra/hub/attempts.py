@@ -1,0 +1,172 @@
+"""The job's attempts: start it, watch it, end it, and start it again if it may."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from harchos_infra.hub import service
+from harchos_infra.hub.board import StatusBoard
+from harchos_infra.hub.directory import Directory
+from harchos_infra.hub.ending import Ending, Endings
+from harchos_infra.hub.job import Job
+from harchos_infra.hub.log_shipper import LogShipper
+from harchos_infra.hub.runner import Runner, RunnerError
+from harchos_infra.hub.status import now
+
+_TICK_S = 0.05
+_DRAIN_S = 5.0
+_RETRY_PAUSE_S = 1.0
+
+
+class Watch(Protocol):
+    """Something done again and again while the job runs."""
+
+    def close(self) -> None:
+        """Do it no more."""
+
+
+class Attempts:
+    """Runs the job up to `max_retries + 1` times; `watches` are started with each attempt."""
+
+    def __init__(
+        self,
+        job: Job,
+        runner: Runner,
+        environment: dict[str, str],
+        board: StatusBoard,
+        logs: LogShipper,
+        endings: Endings,
+        directory: Directory,
+        watches: Callable[[], list[Watch]],
+    ) -> None:
+        self._job = job
+        self._runner = runner
+        self._environment = environment
+        self._board = board
+        self._logs = logs
+        self._endings = endings
+        self._directory = directory
+        self._watches = watches
+
+    def run(self) -> tuple[str, str | None]:
+        """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
+        last = self._job.max_retries + 1
+        for attempt in range(1, last + 1):
+            ending = self._endings.now() or self._attempt(attempt)
+            if ending:
+                return ending.phase, ending.reason
+            code = self._board.status.exit_code
+            if code == 0:
+                return "succeeded", None
+            if attempt < last:
+                self._logs.note(f"attempt {attempt} of {last} failed: {describe(code)}; starting again")
+                time.sleep(_RETRY_PAUSE_S)
+        return "failed", describe(self._board.status.exit_code)
+
+    def _attempt(self, attempt: int) -> Ending | None:
+        """Run the job once; return why it was ended, None if it ended by itself."""
+        if self._job.service and service.port_taken(self._job.service):
+            raise RunnerError(f"port {self._job.service.port} is already in use on this machine")
+        reader = self._logs.read(self._runner.start(self._job.command, self._environment))
+        self._board.change(
+            phase="running",
+            attempt=attempt,
+            exit_code=None,
+            job_started_at=self._board.status.job_started_at or now(),
+        )
+        watches = self._watches()
+        try:
+            ending = self._wait()
+            code = self._runner.poll()
+        finally:
+            for watch in watches:
+                watch.close()
+            self._runner.kill()
+            reader.join(_DRAIN_S)
+        self._board.change(exit_code=self._runner.poll() if code is None else code)
+        return ending
+
+    def _wait(self) -> Ending | None:
+        while self._runner.poll() is None:
+            ending = self._endings.now()
+            if ending:
+                return self._end(ending)
+            self._board.retry()
+            time.sleep(_TICK_S)
+        return None
+
+    def _end(self, ending: Ending) -> Ending:
+        """Ask the job to save and end, wait as long as it may take; return why in the end."""
+        self._board.change(phase="stopping", reason=ending.reason)
+        until = time.monotonic() + self._grace_s(ending)
+        self._checkpoint(until)
+        if self._runner.poll() is None and until > time.monotonic():
+            self._runner.terminate()
+        while self._runner.poll() is None and time.monotonic() < until:
+            later = self._endings.now()
+            if later and (later.phase, later.grace_s) != (ending.phase, ending.grace_s):
+                ending = later
+                until = min(until, time.monotonic() + self._grace_s(later))
+            time.sleep(_TICK_S)
+        return ending
+
+    def _grace_s(self, ending: Ending) -> float:
+        checkpoint = self._job.checkpoint
+        asked = [
+            checkpoint.grace_s if checkpoint else self._job.grace_s,
+            ending.grace_s,
+            self._directory.stop_grace_s(),
+        ]
+        return min(seconds for seconds in asked if seconds is not None)
+
+    def _checkpoint(self, until: float) -> None:
+        command = self._job.checkpoint.command if self._job.checkpoint else None
+        if command is None or until <= time.monotonic():
+            return
+        try:
+            code = self._runner.execute(command, self._environment, until - time.monotonic(), self._logs.read)
+        except RunnerError as error:
+            self._logs.note(f"checkpoint command: {error}")
+            return
+        if code != 0:
+            self._logs.note(f"checkpoint command: {describe(code)}")
+
+
+class Repeated:
+    """A watch that calls something every `period_s` in a thread of its own, until closed or told to stop."""
+
+    def __init__(
+        self, name: str, period_s: float, action: Callable[[], bool], delay_s: float | None = None
+    ) -> None:
+        self._closed = threading.Event()
+        self._period_s = period_s
+        self._delay_s = period_s if delay_s is None else delay_s
+        self._action = action
+        self._thread = threading.Thread(target=self._repeat, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for a call in progress to end, and make no more."""
+        self._closed.set()
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        pause_s = self._delay_s
+        while not self._closed.wait(pause_s) and self._action():
+            pause_s = self._period_s
+
+
+def describe(code: int | None) -> str:
+    """Say how the job ended."""
+    if code is None:
+        return "the job did not end"
+    if code > 128:
+        try:
+            return f"the job was ended by {signal.Signals(code - 128).name} (exit code {code})"
+        except ValueError:
+            pass
+    return f"the job exited with code {code}"

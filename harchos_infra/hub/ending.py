@@ -1,0 +1,60 @@
+"""Why a job should end before it does so by itself."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from types import FrameType
+
+from harchos_infra.hub import proc
+from harchos_infra.hub.control import Control
+from harchos_infra.hub.ttl import Ttl
+
+EXPIRED_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The phase to end in, why, and how long the job may take at most (None: as long as it says itself)."""
+
+    phase: str
+    reason: str
+    grace_s: float | None
+
+
+class Endings:
+    """Watches the TTL, the agent's signals and the controller."""
+
+    def __init__(self, ttl: Ttl) -> None:
+        self._ttl = ttl
+        self._signalled: str | None = None
+        self._guard_died = False
+        self.control: Control | None = None
+
+    def take_signals(self) -> None:
+        """SIGTERM asks for a graceful end; SIGUSR1 comes from the kernel when the guard has died."""
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGUSR1, self._on_guard_died)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        proc.become_subreaper()
+
+    def now(self) -> Ending | None:
+        """Return why the job should end now; None: it may go on."""
+        if self._guard_died:
+            return Ending("failed", "the agent's guard was killed", 0.0)
+        if self._ttl.left_s() <= 0:
+            return Ending(
+                "expired", f"the hub's time to live ended at {self._ttl.expires.isoformat()}", EXPIRED_GRACE_S
+            )
+        if self._signalled:
+            return Ending("stopped", self._signalled, None)
+        if self.control and self.control.end:
+            return Ending("stopped", self.control.end, self.control.grace_s)
+        return None
+
+    def _on_term(self, _number: int, _frame: FrameType | None) -> None:
+        self._signalled = "the hub was asked to stop"
+
+    def _on_guard_died(self, _number: int, _frame: FrameType | None) -> None:
+        self._guard_died = True

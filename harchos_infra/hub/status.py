@@ -1,0 +1,37 @@
+"""`status.json`: where the hub's job stands (`harchos.status/1`)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+SCHEMA = "harchos.status/1"
+FINAL = ("succeeded", "failed", "stopped", "expired")
+
+
+def now() -> str:
+    """Return the time in UTC, as every object in the mailbox has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Status:
+    """Phases: starting → running → (ready) → stopping → succeeded | failed | stopped | expired."""
+
+    phase: str = "starting"
+    runner: str | None = None
+    runner_detail: str = ""
+    started_at: str = field(default_factory=now)
+    job_started_at: str | None = None
+    ready_at: str | None = None
+    finished_at: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    endpoint: str | None = None
+    attempt: int = 0
+    units: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document."""
+        return {"schema": SCHEMA, **asdict(self)}

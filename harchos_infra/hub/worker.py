@@ -1,0 +1,269 @@
+"""The worker: carries out the job of a hub, from `job.json` to the final status."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from harchos_infra.hub import proc, service
+from harchos_infra.hub.attempts import Attempts, Repeated, Watch
+from harchos_infra.hub.board import StatusBoard
+from harchos_infra.hub.cgroup import Cgroup
+from harchos_infra.hub.checkpoints import Checkpoints
+from harchos_infra.hub.control import Control
+from harchos_infra.hub.directory import Directory, Identity
+from harchos_infra.hub.ending import Endings
+from harchos_infra.hub.files import ChangingError
+from harchos_infra.hub.heartbeat import Heartbeat
+from harchos_infra.hub.job import Job, JobError
+from harchos_infra.hub.log_shipper import LogShipper
+from harchos_infra.hub.mailbox import Mailbox, MailboxError
+from harchos_infra.hub.masking import Mask
+from harchos_infra.hub.meters import cpu_channel, gpu_channel
+from harchos_infra.hub.outputs import reported_units, upload_outputs
+from harchos_infra.hub.power import PowerSampler
+from harchos_infra.hub.runner import Runner, RunnerError
+from harchos_infra.hub.runners import choose_runner
+from harchos_infra.hub.status import now
+from harchos_infra.hub.ttl import Ttl
+from harchos_infra.hub.workdir import unpack
+
+_JOB_WAIT_S = 15.0
+_STORE_S = 60.0
+_STORE_HURRIED_S = 10.0
+_STORE_PAUSE_S = 2.0
+_CLOSE_S = 10.0
+_INSIST_S = 10.0
+_TOKENS_S = 2.0
+
+
+class Worker:
+    """One hub's job: the main thread supervises; logs, power, heartbeat, control have their own."""
+
+    def __init__(self, directory: Directory, identity: Identity) -> None:
+        self._directory = directory
+        self._identity = identity
+        self._mailbox = Mailbox(identity.mailbox, identity.run, identity.hub)
+        self._endings = Endings(Ttl.parse(identity.expires))
+        self._cgroup = Cgroup(identity.hub)
+        self._cgroup.create()
+        self._cgroup.join("agent")
+        self._checkpoint_directory = directory.checkpoints
+        self._tokens = service.Tokens()
+
+    def run(self) -> None:
+        """Carry out the job; every way it can end is in the final status."""
+        self._endings.take_signals()
+        self._board = StatusBoard(self._mailbox, self._directory)
+        heartbeat = Heartbeat(self._mailbox, lambda: self._board.status.phase)
+        try:
+            phase, reason = self._carry_out()
+        except (JobError, RunnerError, MailboxError, OSError) as error:
+            phase, reason = "failed", str(error)
+        self._board.change(phase=phase, reason=reason, finished_at=now())
+        soonest = time.monotonic() + _INSIST_S
+        self._board.insist(lambda: time.monotonic() > soonest and self._endings.now() is not None)
+        heartbeat.close(_CLOSE_S)
+
+    def _carry_out(self) -> tuple[str, str | None]:
+        job = Job.parse(self._wait_for_job())
+        secrets = self._take_secrets(job)
+        self._board.mask = Mask(
+            value for name in job.secret_names if (value := secrets.get(name) or job.env.get(name))
+        )
+        logs = LogShipper(self._mailbox, self._board.mask)
+        power = PowerSampler(
+            self._mailbox,
+            gpu_channel(job.power_model),
+            cpu_channel(job.power_model, self._cpu_seconds),
+            job.sample_s,
+        )
+        self._endings.control = Control(self._mailbox)
+        try:
+            phase, reason = self._run_and_store(job, secrets, logs)
+        except (JobError, MailboxError, OSError) as error:
+            phase, reason = "failed", str(error)
+        power.close(_CLOSE_S)
+        return phase, _join(reason, logs.close(self._store_s()))
+
+    def _run_and_store(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
+        self._prepare(job, logs)
+        try:
+            phase, reason = self._run_job(job, secrets, logs)
+        except RunnerError as error:
+            ending = self._endings.now()
+            phase, reason = (ending.phase, ending.reason) if ending else ("failed", str(error))
+        return self._store(phase, reason, logs)
+
+    def _run_job(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
+        runner = choose_runner(
+            job,
+            self._identity,
+            self._directory,
+            self._checkpoint_directory,
+            self._cgroup,
+            lambda: self._endings.now() is not None,
+        )
+        self._board.change(
+            runner=runner.name,
+            runner_detail=runner.detail,
+            endpoint=service.endpoint(job.service) if job.service else None,
+        )
+        attempts = Attempts(
+            job,
+            runner,
+            self._job_environment(job, runner, secrets),
+            self._board,
+            logs,
+            self._endings,
+            self._directory,
+            lambda: self._watches(job, logs),
+        )
+        return attempts.run()
+
+    def _wait_for_job(self) -> Any:
+        until = time.monotonic() + _JOB_WAIT_S
+        while time.monotonic() < until and not self._endings.now():
+            document = self._mailbox.get_json("job.json")
+            if document is not None:
+                return document
+            time.sleep(0.2)
+        raise JobError(f"there is no job.json in {self._mailbox.url} for hub {self._identity.hub}")
+
+    def _take_secrets(self, job: Job) -> dict[str, str]:
+        """Read the secrets and delete them, before anything of the job runs."""
+        values = self._mailbox.get_json("secrets.json") or {}
+        self._mailbox.delete("secrets.json")
+        missing = [name for name in job.secret_names if name not in values and name not in job.env]
+        if missing:
+            raise JobError(f"secret {', '.join(missing)} was not sent, or an earlier agent took it")
+        return {str(name): str(value) for name, value in values.items()}
+
+    def _prepare(self, job: Job, logs: LogShipper) -> None:
+        """Make the job's directories anew, unpack its files, restore its last checkpoint."""
+        directory = self._directory
+        for path in (directory.work, directory.outputs, directory.checkpoints):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+        if job.workdir:
+            archive = directory.path / "workdir.tar.gz"
+            if not self._mailbox.get_file("workdir.tar.gz", archive):
+                raise JobError("workdir.tar.gz is not in the mailbox")
+            unpack(archive, directory.work)
+            archive.unlink()
+        if job.checkpoint and not PurePosixPath(job.checkpoint.path).is_absolute():
+            self._checkpoint_directory = (directory.work / job.checkpoint.path).resolve()
+            if not self._checkpoint_directory.is_relative_to(directory.work.resolve()):
+                raise JobError(
+                    f"job.json: checkpoint.path {job.checkpoint.path!r} leads out of the working directory"
+                )
+            self._checkpoint_directory.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = Checkpoints(self._mailbox, self._checkpoint_directory)
+        restored = self._checkpoints.restore(logs.note)
+        if restored is not None:
+            logs.note(f"checkpoint {restored} restored")
+
+    def _job_environment(self, job: Job, runner: Runner, secrets: dict[str, str]) -> dict[str, str]:
+        places = runner.places
+        return {
+            "PYTHONUNBUFFERED": "1",
+            **places.environment,
+            **job.env,
+            **{name: secrets[name] for name in job.secret_names if name in secrets},
+            **self._identity.marks(),
+            "HARCHOS_OUTPUT_DIR": places.outputs,
+            "HARCHOS_CHECKPOINT_DIR": places.checkpoints,
+            **({"HARCHOS_PORT": str(job.service.port)} if job.service else {}),
+        }
+
+    def _watches(self, job: Job, logs: LogShipper) -> list[Watch]:
+        watches: list[Watch] = []
+        if job.checkpoint and job.checkpoint.interval_s:
+            watches.append(
+                Repeated("checkpoint", job.checkpoint.interval_s, lambda: self._upload_checkpoint(logs))
+            )
+        if job.service:
+            watches.append(
+                Repeated(
+                    "health",
+                    job.service.period_s,
+                    lambda: self._look_at_health(job),
+                    job.service.initial_delay_s,
+                )
+            )
+            watches.append(Repeated("tokens", _TOKENS_S, lambda: self._look_at_tokens(job)))
+        return watches
+
+    def _upload_checkpoint(self, logs: LogShipper) -> bool:
+        try:
+            number = self._checkpoints.upload()
+        except (MailboxError, OSError, ChangingError) as error:
+            logs.note(f"checkpoint was not uploaded, and is tried again: {error}")
+            return True
+        if number is not None:
+            logs.note(f"checkpoint {number} uploaded")
+        return True
+
+    def _look_at_health(self, job: Job) -> bool:
+        assert job.service is not None
+        if not service.healthy(job.service):
+            return True
+        self._board.change(only_from="running", phase="ready", ready_at=now())
+        return False
+
+    def _look_at_tokens(self, job: Job) -> bool:
+        assert job.service is not None
+        served = self._tokens.total(service.tokens(job.service))
+        if served is not None and served != self._board.status.units.get("tokens"):
+            self._board.change(units={**self._board.status.units, "tokens": served})
+        return True
+
+    def _store(self, phase: str, reason: str | None, logs: LogShipper) -> tuple[str, str | None]:
+        """Upload checkpoints and outputs; a success whose outputs cannot be stored is none."""
+        units = reported_units(self._directory.outputs)
+        if units:
+            self._board.change(units={**self._board.status.units, **units})
+        since = time.monotonic()
+        while True:
+            try:
+                self._checkpoints.upload()
+                refused = upload_outputs(self._mailbox, self._directory.outputs)
+                break
+            except (MailboxError, OSError, ChangingError) as error:
+                if time.monotonic() - since > self._store_s():
+                    phase = "failed" if phase == "succeeded" else phase
+                    return phase, _join(reason, f"outputs could not be stored: {error}")
+                time.sleep(_STORE_PAUSE_S)
+        for path in refused:
+            logs.note(f"output {path} is not stored: it is no regular file, or no object can have its name")
+        return phase, reason
+
+    def _store_s(self) -> float:
+        """Return how long to go on trying to store something: not for long once the hub is to end."""
+        return _STORE_S if self._endings.now() is None else _STORE_HURRIED_S
+
+    def _cpu_seconds(self) -> float:
+        used = self._cgroup.cpu_seconds()
+        return _tree_cpu_seconds(os.getpid()) if used is None else used
+
+
+def _join(*reasons: str | None) -> str | None:
+    return "; ".join(filter(None, reasons)) or None
+
+
+def _tree_cpu_seconds(pid: int) -> float:
+    return proc.cpu_seconds(pid) + sum(map(_tree_cpu_seconds, proc.children(pid)))
+
+
+def main(directory: Path, guard_pid: int) -> None:
+    """Run as the worker of the guard that started it."""
+    proc.die_with_parent(guard_pid, signal.SIGUSR1)
+    where = Directory(directory)
+    identity = where.identity()
+    if identity is None:
+        raise SystemExit(f"{directory}: hub.json cannot be read")
+    Worker(where, identity).run()

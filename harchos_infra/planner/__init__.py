@@ -1,0 +1,1 @@
+"""When and where a workload should run: a pure function of its inputs."""

@@ -1,0 +1,243 @@
+"""What a workload takes on each offer: energy, carbon and money, for every candidate at once.
+
+    kWh         = nodes x node watts / 1000 x PUE x hours
+    operational = kWh x mean intensity of the zone over the window
+    embodied    = nodes x share per hour x hours                    (where somebody has published one)
+    transfer    = GB x kWh per GB x mean intensity of both ends     (the low end of a range; both are kept)
+    USD         = nodes x price x hours + GB x egress price
+
+Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a run, into
+the chosen region; in which hour is not planned, so the intensity of both ends is their mean over the horizon.
+Power, price and embodied share do not depend on the start: of a candidate, only the mean intensity does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harchos_infra.catalog import Catalog, Estimate, Offer, Region
+from harchos_infra.grid.signal import Signal
+from harchos_infra.planner.fit import Miss
+from harchos_infra.planner.horizon import Horizon
+from harchos_infra.planner.request import Request
+from harchos_infra.planner.window import HOUR_S, breakpoint_starts, earliest_least, window_means
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+ASSUMED_GPU_UTILIZATION = 1.0
+ASSUMED_CPU_UTILIZATION = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Moving the workload's data into a region: USD, and gCO2eq at the two ends of the energy range."""
+
+    usd: float
+    gco2e_low: float
+    gco2e_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """One entry a candidate in every array. Starts are seconds from the horizon's beginning.
+
+    `embodied_g` is NaN where nobody has published a figure; `best_mean` and `now_mean` are the mean intensity
+    of the greenest window and of the one that starts at once, in g/kWh.
+    """
+
+    horizon: Horizon
+    nodes: int
+    offers: tuple[Offer, ...]
+    regions: tuple[Region, ...]
+    power: tuple[Estimate, ...]
+    duration_s: Ints
+    energy_kwh: Floats
+    compute_usd: Floats
+    transfer_usd: Floats
+    embodied_g: Floats
+    transfer_g: Floats
+    transfer_g_high: Floats
+    best_start_s: Ints
+    best_mean: Floats
+    now_mean: Floats
+
+    @property
+    def cost_usd(self) -> Floats:
+        """Compute and egress."""
+        return self.compute_usd + self.transfer_usd
+
+    @property
+    def late_s(self) -> Ints:
+        """Seconds by which a start at once misses the deadline; 0 or less where it is met."""
+        deadline_s = self.horizon.deadline_s
+        if deadline_s is None:
+            return np.zeros_like(self.duration_s)
+        return self.horizon.earliest_s + self.duration_s - deadline_s
+
+    def gco2e(self, mean: Floats, *, with_embodied: bool = True) -> Floats:
+        """Return operational, transfer (low) and, if asked for and where known, embodied carbon."""
+        total = self.energy_kwh * mean + self.transfer_g
+        return total + np.nan_to_num(self.embodied_g) if with_embodied else total
+
+
+def estimate(
+    request: Request, catalog: Catalog, signal: Signal, offers: Sequence[Offer]
+) -> tuple[Estimates, list[tuple[Offer, Miss]]]:
+    """Return the estimates of those offers that can be estimated, and of the others why not."""
+    longest_s = max((request.duration_s(model) or 1 for model in {o.gpu_model for o in offers}), default=1)
+    regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
+    zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
+    figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
+    entries: list[_Entry] = []
+    misses: list[tuple[Offer, Miss]] = []
+    for offer in offers:
+        entry = figures.of(offer)
+        if isinstance(entry, Miss):
+            misses.append((offer, entry))
+        else:
+            entries.append(entry)
+    return _arrays(request, catalog, figures.horizon, entries), misses
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    offer: Offer
+    region: Region
+    duration_s: int
+    power: Estimate
+    transfer: Transfer
+
+
+class _Figures:
+    """What is needed of each offer, worked out once for all that share it."""
+
+    def __init__(self, request: Request, catalog: Catalog, horizon: Horizon) -> None:
+        self._request = request
+        self._catalog = catalog
+        self.horizon = horizon
+        self._durations = cache(request.duration_s)
+        self._transfers: dict[str, Transfer | Miss] = {}
+        self._powers: dict[tuple[str, str], Estimate | Miss] = {}
+
+    def of(self, offer: Offer) -> _Entry | Miss:
+        region = self._catalog.regions[offer.provider, offer.region]
+        duration_s = self._durations(offer.gpu_model)
+        if duration_s is None:
+            return Miss(
+                "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
+            )
+        if region.zone is None:
+            return Miss("no-zone", f"nobody has named the grid zone of {region.id}")
+        if region.zone not in self.horizon.rows:
+            return Miss("no-intensity", self.horizon.unknown[region.zone])
+        power = self._power(offer)
+        if isinstance(power, Miss):
+            return power
+        transfer = self._transfer(region, region.zone)
+        if isinstance(transfer, Miss):
+            return transfer
+        return _Entry(offer, region, duration_s, power, transfer)
+
+    def _power(self, offer: Offer) -> Estimate | Miss:
+        machine = offer.provider, offer.instance_type
+        if machine not in self._powers:
+            self._powers[machine] = node_power(self._request, self._catalog, offer)
+        return self._powers[machine]
+
+    def _transfer(self, region: Region, zone: str) -> Transfer | Miss:
+        if region.id not in self._transfers:
+            self._transfers[region.id] = self._move(region, zone)
+        return self._transfers[region.id]
+
+    def _move(self, region: Region, zone: str) -> Transfer | Miss:
+        usd = low = high = 0.0
+        low_kwh, high_kwh = self._catalog.transfer_energy_kwh_per_gb
+        for source, gb in self._request.data:
+            if source.id == region.id:
+                continue
+            price = self._catalog.egress_usd_per_gb(source, region)
+            if price is None:
+                return Miss("no-egress-price", f"no price is known from {source.id} to {region.id}")
+            if source.zone not in self.horizon.rows:
+                return Miss("no-intensity", f"none for {source.id}, where data lies")
+            grams = gb * (self.horizon.mean(source.zone) + self.horizon.mean(zone)) / 2
+            usd, low, high = usd + gb * price, low + grams * low_kwh, high + grams * high_kwh
+        return Transfer(usd, low, high)
+
+
+def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | Miss:
+    """Return the draw of one node before PUE with its basis, or why none can be given."""
+    wants, given = request.spec.resources.gpu, request.spec.utilization
+    said = "spec.utilization" if given is not None else "assumed: spec.utilization is not given"
+    if wants is None:
+        load = ASSUMED_CPU_UTILIZATION if given is None else given
+        power = catalog.power.node_watts(offer, 0, 0.0, load)
+        used = f"CPU at {load:.0%}" + (", GPUs idle" if offer.gpu_count else "")
+    else:
+        load = ASSUMED_GPU_UTILIZATION if given is None else given
+        power = catalog.power.node_watts(offer, wants.count, load, ASSUMED_CPU_UTILIZATION)
+        idle = offer.gpu_count - wants.count
+        used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
+    if power is None:
+        return Miss("no-power", catalog.power.missing(offer) or "no power figure")
+    return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
+
+
+def _arrays(request: Request, catalog: Catalog, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
+    def floats(values: Iterable[float]) -> Floats:
+        return np.fromiter(values, dtype=np.float64, count=len(entries))
+
+    nodes = request.nodes
+    duration_s = np.fromiter((e.duration_s for e in entries), dtype=np.int64, count=len(entries))
+    rows = np.fromiter(
+        (horizon.rows[e.region.zone or ""] for e in entries), dtype=np.int64, count=len(entries)
+    )
+    hours = duration_s / HOUR_S
+    best_start_s, best_mean, now_mean = _windows(horizon, rows, duration_s)
+    embodied = (catalog.embodied_gco2e_hour(e.offer) for e in entries)
+    return Estimates(
+        horizon=horizon,
+        nodes=nodes,
+        offers=tuple(e.offer for e in entries),
+        regions=tuple(e.region for e in entries),
+        power=tuple(e.power for e in entries),
+        duration_s=duration_s,
+        energy_kwh=nodes * floats(e.power.watts * e.region.pue for e in entries) / 1000 * hours,
+        compute_usd=nodes * floats(e.offer.price_usd_hour for e in entries) * hours,
+        transfer_usd=floats(e.transfer.usd for e in entries),
+        embodied_g=nodes * floats(share[0] if share else np.nan for share in embodied) * hours,
+        transfer_g=floats(e.transfer.gco2e_low for e in entries),
+        transfer_g_high=floats(e.transfer.gco2e_high for e in entries),
+        best_start_s=best_start_s,
+        best_mean=best_mean,
+        now_mean=now_mean,
+    )
+
+
+def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
+    """Return the greenest start with its mean, and the mean of a start at once.
+
+    They depend only on zone and duration: each duration is solved once, for all zones together.
+    """
+    best_start_s = np.full_like(duration_s, horizon.earliest_s)
+    best_mean, now_mean = np.zeros(len(rows)), np.zeros(len(rows))
+    for length in sorted(set(duration_s.tolist())):
+        members = duration_s == length
+        zones = rows[members]
+        latest_s = max(horizon.latest_s(length), horizon.earliest_s)
+        starts = breakpoint_starts(horizon.earliest_s, latest_s, length)
+        means = window_means(horizon.intensity, starts, length)
+        chosen = earliest_least(means, horizon.intensity)[zones]
+        best_start_s[members] = starts[chosen]
+        best_mean[members] = means[zones, chosen]
+        now_mean[members] = means[zones, 0]
+    return best_start_s, best_mean, now_mean

@@ -1,0 +1,103 @@
+"""What a plan was made from: each input with its source, its age and its fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from harchos_infra import __version__
+from harchos_infra.catalog import Catalog
+from harchos_infra.grid.signal import Signal
+from harchos_infra.planner.encoding import encode
+from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_UTILIZATION, Estimates
+from harchos_infra.planner.horizon import LIMIT_S
+from harchos_infra.planner.objective import Objective
+from harchos_infra.planner.rank import Ranking
+from harchos_infra.planner.request import SERVICES, Request
+
+
+def inputs(
+    request: Request,
+    document: Mapping[str, Any],
+    catalog: Catalog,
+    signal: Signal,
+    estimates: Estimates,
+    ranking: Ranking | None,
+    source: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Return the plan's `inputs`; `hash` covers everything that the decision depends on.
+
+    `document` is the workload as others may see it.
+    """
+    objective = Objective.of(request.spec)
+    dates = sorted({offer.price_as_of for offer in catalog.offers if offer.provider != "local"})
+    described = signal.describe()
+    if "fingerprint" not in described:
+        described["fingerprint"] = signal.fingerprint()
+    low, high = catalog.transfer_energy_kwh_per_gb
+    found = {
+        "harchos": __version__,
+        "workload": dict(source or {}),
+        "catalog": {
+            "fingerprint": catalog.fingerprint(),
+            "prices": {"oldest": dates[0], "newest": dates[-1]} if dates else {},
+            "ages": catalog.ages(),
+        },
+        "signal": described,
+        "now": request.now,
+        "horizon": {
+            "earliestStart": request.earliest,
+            "deadline": request.deadline,
+            "hours": estimates.horizon.hours,
+        },
+        "objective": {
+            "name": objective.name,
+            "carbonPriceUsdPerT": objective.carbon_price_usd_per_t,
+            "carbonPriceSource": objective.carbon_price_source,
+            "carbon": "operational, transfer and embodied"
+            if ranking and ranking.with_embodied
+            else "operational and transfer",
+        },
+        "transferKwhPerGb": {"low": low, "high": high},
+        "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
+        "assumptions": [*_assumptions(request, estimates, ranking)],
+    }
+    return {**found, "hash": _hash(document, found)}
+
+
+def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    decisive = {key: found[key] for key in ("harchos", "now")}
+    decisive["workload"] = document
+    decisive["catalog"] = found["catalog"]["fingerprint"]
+    decisive["signal"] = found["signal"]["fingerprint"]
+    return sha256(json.dumps(encode(decisive), sort_keys=True).encode()).hexdigest()
+
+
+def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None) -> list[str]:
+    spec = request.spec
+    found: list[str] = []
+    if spec.utilization is None:
+        load = ASSUMED_GPU_UTILIZATION if spec.resources.gpu else ASSUMED_CPU_UTILIZATION
+        found.append(
+            f"spec.utilization is not given: {'GPUs' if spec.resources.gpu else 'the processor'} "
+            f"at {load:.0%} while the job runs"
+        )
+    if spec.resources.gpu:
+        found.append(f"the processors of a GPU machine at {ASSUMED_CPU_UTILIZATION:.0%}")
+    if spec.deadline is None:
+        found.append("no deadline is given: nothing is deferred")
+    elif request.deadline is not None and (request.deadline - request.earliest).total_seconds() > LIMIT_S:
+        found.append(f"starts later than {LIMIT_S // 86400} days from the earliest one are not looked at")
+    if spec.type in SERVICES and spec.ttl_h is not None:
+        found.append(f"a service runs for its ttl, {spec.ttl_h:g} h")
+    if ranking is not None and not ranking.with_embodied:
+        known = int((~np.isnan(estimates.embodied_g[ranking.members])).sum())
+        found.append(
+            f"embodied carbon is published for {known} of {len(ranking.members)} feasible candidates: "
+            "they are compared without it"
+        )
+    return found

@@ -1,0 +1,105 @@
+"""The plan of one workload: a pure function of workload, catalogue, signal and the present time.
+
+Every offer is a candidate at each of its start times within the deadline. The steps, in order: what each
+offer fails of place and machine; estimates of the rest; the baselines, frozen before anything is optimised;
+deadline and budgets; ranking; reasons for all that lost, or the nearest miss if all of them did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from harchos_infra.catalog import Catalog, Offer
+from harchos_infra.grid.signal import Signal
+from harchos_infra.planner import baseline
+from harchos_infra.planner.estimate import Estimates, estimate
+from harchos_infra.planner.fit import Miss, fit
+from harchos_infra.planner.inputs import inputs
+from harchos_infra.planner.nearest import nearest_miss
+from harchos_infra.planner.objective import Objective
+from harchos_infra.planner.plan import Plan, Rejection, Schedule
+from harchos_infra.planner.rank import Ranking, explain, limits, rank
+from harchos_infra.planner.request import Request
+from harchos_infra.planner.schedule import schedule
+from harchos_infra.workload.document import Workload
+from harchos_infra.workload.public import public_document
+
+_HORIZON_SHOWN_H = 336
+
+
+def plan(
+    workload: Workload,
+    *,
+    catalog: Catalog,
+    signal: Signal,
+    now: datetime,
+    source: Mapping[str, str] | None = None,
+) -> Plan:
+    """Decide when and where a workload runs.
+
+    `now` is an aware time; `source` says where the workload came from (`path`, `sha256`) and goes into the
+    plan's inputs. Where nothing fits, the decision is `reject` and `nearest_miss` says what would help.
+    """
+    request = Request.of(workload, catalog, now)
+    verdicts = fit(request, catalog)
+    fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
+    estimates, unknown = estimate(request, catalog, signal, fitting)
+    baselines = baseline.baselines(request, catalog, signal, estimates, verdicts)
+    broken = limits(request, estimates)
+    feasible = [index for index, misses in enumerate(broken) if not misses]
+    ranking = rank(Objective.of(request.spec), estimates, feasible) if feasible else None
+    lost = [
+        *(_lost(estimates, ranking) if ranking else ()),
+        *((offer, misses[0]) for offer, misses in zip(estimates.offers, broken, strict=True) if misses),
+        *unknown,
+        *((offer, misses[0]) for offer, misses in zip(catalog.offers, verdicts, strict=True) if misses),
+    ]
+    chosen = schedule(estimates, int(ranking.members[0])) if ranking else None
+    document = public_document(workload)
+    return Plan(
+        workload=document,
+        now=request.now,
+        decision="reject" if chosen is None else "schedule_now" if chosen.start == request.now else "defer",
+        chosen=chosen,
+        baselines=baselines,
+        frontier=tuple(schedule(estimates, int(ranking.members[i])) for i in ranking.front)
+        if ranking
+        else (),
+        rejected=tuple(_rejection(offer, miss) for offer, miss in lost),
+        inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
+        nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
+        summary=_summary(len(catalog.offers), len(feasible), [miss for _, miss in lost]),
+        horizon=_shown(estimates, chosen) if chosen else {},
+    )
+
+
+def _order(offer: Offer) -> tuple[str, str, str, str]:
+    return offer.provider, offer.region, offer.instance_type, offer.market
+
+
+def _lost(estimates: Estimates, ranking: Ranking) -> list[tuple[Offer, Miss]]:
+    members = ranking.members[1:].tolist()
+    reasons = explain(estimates, ranking)
+    return [(estimates.offers[index], miss) for index, miss in zip(members, reasons, strict=True)]
+
+
+def _rejection(offer: Offer, miss: Miss) -> Rejection:
+    return Rejection(*_order(offer), miss.reason, miss.detail)
+
+
+def _summary(considered: int, feasible: int, lost: Sequence[Miss]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for miss in lost:
+        counts[miss.reason] = counts.get(miss.reason, 0) + 1
+    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {"considered": considered, "feasible": feasible, **dict(by_count)}
+
+
+def _shown(estimates: Estimates, chosen: Schedule) -> dict[str, Any]:
+    horizon, zone = estimates.horizon, chosen.segments[0].zone
+    values = horizon.intensity[horizon.rows[zone]][:_HORIZON_SHOWN_H]
+    return {"zone": zone, "start": horizon.base, "gco2PerKwh": np.asarray(values).tolist()}

@@ -1,0 +1,145 @@
+"""What a workload asks of a plan made now: its times, names and durations, resolved against a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from harchos_infra.catalog import Catalog, Region
+from harchos_infra.catalog.gpu import matches, suggest
+from harchos_infra.errors import HarchosError
+from harchos_infra.workload.document import Spec, Workload
+
+CLOUDS = frozenset({"aws", "gcp", "azure"})
+SERVICES = frozenset({"inference", "dev"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A workload's wishes as the planner reads them. Times are whole seconds in UTC.
+
+    Without a deadline nothing is deferred: the only start is `earliest`. A service (`inference`, `dev`) runs
+    for its `ttl`.
+    """
+
+    spec: Spec
+    now: datetime
+    earliest: datetime
+    deadline: datetime | None
+    providers: frozenset[str]
+    region_ids: frozenset[str] | None
+    """None: any region."""
+    markets: frozenset[str]
+    latency_from: Region | None
+    home: Region | None
+    data: tuple[tuple[Region, float], ...]
+    """Where data lies and how many GB of it are read."""
+    unknown: tuple[tuple[str, str], ...]
+    """(constraint, sentence) for each name that means nothing, with what it may have meant."""
+    untold: tuple[str, ...]
+    """Data sets whose region or size is not given, so that their transfer cannot be counted."""
+
+    @classmethod
+    def of(cls, workload: Workload, catalog: Catalog, now: datetime) -> Request:
+        """Resolve a workload against `catalog` at `now` (aware; fractions of a second are dropped)."""
+        spec, place = workload.spec, workload.spec.placement
+        now = now.replace(microsecond=0)
+        names = _Names(catalog)
+        deadline = spec.deadline
+        if isinstance(deadline, (int, float)):
+            deadline = now + timedelta(seconds=round(deadline * 3600))
+        home = next((d.region for d in spec.data if d.region), None) or ""
+        return cls(
+            spec=spec,
+            now=now,
+            earliest=max(now, _whole_second(spec.earliest_start)) if spec.earliest_start else now,
+            deadline=deadline.replace(microsecond=0) if deadline else None,
+            providers=frozenset(place.providers) or CLOUDS,
+            region_ids=names.regions(place.regions) if place.regions else None,
+            markets=frozenset({"on-demand", "spot"} if place.market == "any" else {place.market}),
+            latency_from=names.region("latency", place.latency_from),
+            home=names.region("home", place.home_region or home),
+            data=tuple(names.data(spec)),
+            unknown=(*names.unknown, *_unknown_gpus(spec, catalog), *_unknown_countries(spec, catalog)),
+            untold=tuple(
+                f"{d.uri}: its transfer is not counted, because its {what} is not given"
+                for d in spec.data
+                for what in [
+                    " and ".join(w for w, v in (("region", d.region), ("sizeGiB", d.size_gib)) if v is None)
+                ]
+                if what
+            ),
+        )
+
+    @property
+    def nodes(self) -> int:
+        """Machines rented at once."""
+        return self.spec.replicas
+
+    def duration_s(self, gpu_model: str | None) -> int | None:
+        """Return the estimated run time on a GPU model in whole seconds; None where none is given.
+
+        Of several keys of `byGpu` that name the model, the longest counts.
+        """
+        spec = self.spec
+        if spec.type in SERVICES and spec.ttl_h is not None:
+            return max(round(spec.ttl_h * 3600), 1)
+        if spec.duration is None:
+            return None
+        named = [key for key in spec.duration.by_gpu if matches(key, gpu_model or "")]
+        hours = spec.duration.by_gpu[max(named, key=len)] if named else spec.duration.default
+        return None if hours is None else max(round(hours * 3600), 1)
+
+
+class _Names:
+    """Resolves names of regions and gathers those that mean nothing."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.unknown: list[tuple[str, str]] = []
+
+    def region(self, constraint: str, text: str | None) -> Region | None:
+        if not text:
+            return None
+        try:
+            return self._catalog.region(text)
+        except HarchosError as error:
+            self.unknown.append((constraint, f"{error.what}: {error.hint}" if error.hint else error.what))
+            return None
+
+    def regions(self, texts: tuple[str, ...]) -> frozenset[str]:
+        found: set[str] = set()
+        for text in texts:
+            named = {r.id for r in self._catalog.regions.values() if text in (r.id, r.name)}
+            if not named:
+                self.region("region", text)
+            found |= named
+        return frozenset(found)
+
+    def data(self, spec: Spec) -> Iterator[tuple[Region, float]]:
+        for data in spec.data:
+            region = self.region("data-region", data.region)
+            if region is not None and data.size_gib:
+                yield region, data.size_gib * 1024**3 / 1e9
+
+
+def _unknown_gpus(spec: Spec, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    wanted = spec.resources.gpu.type if spec.resources.gpu else ()
+    models = sorted({offer.gpu_model for offer in catalog.offers if offer.gpu_model}) if wanted else []
+    for name in wanted:
+        if not any(matches(name, model) for model in models):
+            near = suggest(name)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`harchos offers` lists them"
+            yield "gpu-model", f"no offer has a GPU {name!r}: {hint}"
+
+
+def _unknown_countries(spec: Spec, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    known = {region.country for region in catalog.regions.values()} if spec.placement.countries else set()
+    for country in spec.placement.countries:
+        if country not in known:
+            yield "country", f"no region lies in {country!r}: known are {', '.join(sorted(known))}"
+
+
+def _whole_second(moment: datetime) -> datetime:
+    return moment if not moment.microsecond else moment.replace(microsecond=0) + timedelta(seconds=1)

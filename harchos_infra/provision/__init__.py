@@ -1,0 +1,1 @@
+"""From a segment to a Terraform root module, and the runner that applies it."""

@@ -1,0 +1,161 @@
+"""Terraform in one workspace: python-terraform builds the commands, `run_child` runs them.
+
+python-terraform's own runner has no streaming, no time limit and no way to cancel; its breakages with
+Terraform 1.x (`-force`, an apply that waits for approval) are avoided by giving each command its options.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import python_terraform
+from python_terraform import IsFlagged
+
+from harchos_infra.errors import HarchosError
+from harchos_infra.provision.binary import Binary, terraform_environment
+from harchos_infra.provision.child import Limits, run_child
+from harchos_infra.provision.event import OnEvent, TerraformEvent, ignore
+from harchos_infra.provision.workspace_lock import WorkspaceLock
+
+DISK_FULL_HINT = "free some space on that disk, then run the same command again"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an operation adds, changes and removes, in resources."""
+
+    add: int = 0
+    change: int = 0
+    remove: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.change or self.remove)
+
+
+class Terraform:
+    """Runs Terraform in `directory`.
+
+    A command that may write holds the workspace's lock, ends after `timeout_s`, and is interrupted when
+    `cancel` is set. What fails raises HarchosError with Terraform's own diagnostics. Several commands belong
+    together under `with lock.held():`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        binary: Binary,
+        *,
+        cancel: threading.Event | None = None,
+        lock: WorkspaceLock | None = None,
+        timeout_s: float = 900.0,
+        interrupt_grace_s: float = 30.0,
+    ) -> None:
+        self._directory = directory
+        self._commands = _Commands(terraform_bin_path=str(binary.path))
+        self._limits = Limits(cancel or threading.Event(), timeout_s, interrupt_grace_s)
+        self._lock = lock or WorkspaceLock(directory)
+
+    def init(self) -> None:
+        """Prepare the workspace; cheap, and harmless when it is prepared."""
+        self._write("init", input=False, no_color=IsFlagged)
+
+    def plan(self, on_event: OnEvent = ignore) -> Changes:
+        """Return what an apply would do."""
+        return self._operate("plan", on_event)
+
+    def apply(self, on_event: OnEvent = ignore) -> Changes:
+        """Make the resources as the configuration has them; return what was done."""
+        return self._operate("apply", on_event, auto_approve=IsFlagged)
+
+    def destroy(self, on_event: OnEvent = ignore) -> Changes:
+        """Destroy every resource in the state; return what was done."""
+        return self._operate("destroy", on_event, auto_approve=IsFlagged)
+
+    def validate(self) -> None:
+        """Raise HarchosError with every error in the configuration."""
+        answer = json.loads(self._read("validate", accept=(0, 1), json=IsFlagged))
+        if not answer["valid"]:
+            raise self._failure("validate", answer["diagnostics"])
+
+    def state_list(self) -> list[str]:
+        """Return the address of every resource in the state."""
+        return self._read("state list").split()
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the root's outputs by name."""
+        answer = json.loads(self._read("output", json=IsFlagged))
+        return {name: output["value"] for name, output in answer.items()}
+
+    def _operate(self, command: str, on_event: OnEvent, **options: Any) -> Changes:
+        diagnostics: list[dict[str, Any]] = []
+        changes = Changes()
+
+        def observe(line: str) -> None:
+            nonlocal changes
+            event = TerraformEvent.parse(line)
+            if event.type == "diagnostic" and event.level == "error":
+                diagnostics.append(event.raw["diagnostic"])
+            elif event.type == "change_summary":
+                done = event.raw["changes"]
+                changes = Changes(done["add"], done["change"], done["remove"])
+            on_event(event)
+
+        self._write(command, observe, diagnostics, input=False, json=IsFlagged, **options)
+        return changes
+
+    def _write(
+        self,
+        command: str,
+        on_line: Callable[[str], None] = lambda line: None,
+        diagnostics: list[dict[str, Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        with self._lock.held() as descriptor:
+            status, errors = self._run(command, descriptor, on_line, options)
+        if status != 0:
+            raise self._failure(command, diagnostics or [], errors)
+
+    def _read(self, command: str, *, accept: tuple[int, ...] = (0,), **options: Any) -> str:
+        lines: list[str] = []
+        status, errors = self._run(command, subprocess.DEVNULL, lines.append, options)
+        if status not in accept:
+            raise self._failure(command, [], errors)
+        return "\n".join(lines)
+
+    def _run(
+        self, command: str, stdin: int, on_line: Callable[[str], None], options: dict[str, Any]
+    ) -> tuple[int, str]:
+        return run_child(
+            self._commands.generate_cmd_string(command, **options),
+            directory=self._directory,
+            environment=terraform_environment(),
+            stdin=stdin,
+            on_line=on_line,
+            limits=self._limits,
+        )
+
+    def _failure(self, command: str, diagnostics: list[dict[str, Any]], errors: str = "") -> HarchosError:
+        said = list(dict.fromkeys(filter(None, map(_sentence, diagnostics)))) or [" ".join(errors.split())]
+        full = [sentence for sentence in said if "no space left on device" in sentence]
+        what = f"terraform {command} failed in {self._directory}:\n  " + "\n  ".join(full[:1] or said)
+        return HarchosError(what, hint=DISK_FULL_HINT if full else None)
+
+
+class _Commands(python_terraform.Terraform):  # type: ignore[misc]  # the library has no types
+    """python-terraform as a builder of commands; it would read, and stumble over, a state file at once."""
+
+    def read_state_file(self, file_path: str | None = None) -> None:
+        pass
+
+
+def _sentence(diagnostic: dict[str, Any]) -> str:
+    if diagnostic["severity"] != "error" or diagnostic["summary"] == "execution halted":
+        return ""
+    detail = " ".join(diagnostic.get("detail", "").split())
+    return ": ".join(part for part in (diagnostic.get("address"), diagnostic["summary"], detail) if part)

@@ -1,0 +1,1 @@
+"""What a run cost in dollars and gCO2eq, against plan and baselines."""

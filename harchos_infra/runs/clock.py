@@ -1,0 +1,31 @@
+"""Time as the runs room sees it: injected, so that tests step it and a rehearsal shifts it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Real UTC time. A run's own clock is this plus the run's `schedule_offset_s`."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`, or earlier."""
+        ...
+
+
+class RealClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current time."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(max(0.0, seconds))

@@ -1,0 +1,138 @@
+"""Driving one run in the foreground: the loop, its lease, its log, and a user who presses Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+from harchos_infra.errors import HarchosError
+from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.ledger import LEASE_S, Lease, LeaseLostError, Ledger, LedgerUnwritableError
+from harchos_infra.runs.logs import LogTail
+from harchos_infra.runs.reconcile import Reconciler
+
+UNWRITABLE_S = 30.0
+"""How long a ledger may refuse writes before the hub is taken down without it."""
+UNWRITABLE_PAUSE_S = 3.0
+
+
+class Observer(Protocol):
+    """Whoever watches a run being driven."""
+
+    def event(self, kind: str, detail: str) -> None:
+        """Hear of a change."""
+        ...
+
+    def log(self, chunk: bytes) -> None:
+        """Hear the job's output."""
+        ...
+
+    def progress(self, phase: str, status: dict[str, Any]) -> None:
+        """Be told, twice a second, the phase and the hub's latest status."""
+        ...
+
+
+def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> None:
+    """Drive the run to its end. One interrupt asks the job to stop, a second takes the hub down at once."""
+    reconciler = Reconciler(ledger, clock, observer.event)
+    tail = LogTail(lease.run)
+    with _interrupts() as interrupts, _renewing(ledger, lease) as renewal:
+        asked = 0
+        unwritable_since = None
+        while True:
+            renewal.check()
+            if interrupts.count > asked:
+                asked = interrupts.count
+                reconciler.hurry = asked > 1
+                ledger.desire(lease.run, "stop", "interrupted" if asked == 1 else "interrupted again")
+                if asked == 1:
+                    observer.event("stop", "stopping; press Ctrl-C again to take the hub down at once")
+            try:
+                delay = reconciler.step(lease)
+                unwritable_since = None
+            except LedgerUnwritableError as error:
+                unwritable_since = unwritable_since or clock.now()
+                if (clock.now() - unwritable_since).total_seconds() > UNWRITABLE_S or asked:
+                    reconciler.take_down_unrecorded(lease.run)
+                    raise
+                observer.event("ledger", error.what)
+                delay = UNWRITABLE_PAUSE_S
+            observer.log(tail.read())
+            if delay is None:
+                break
+            observer.progress(ledger.run(lease.run)["phase"], tail.status())
+            if delay:
+                interrupts.wait(delay)
+    ledger.release(lease)
+
+
+class _Interrupts:
+    def __init__(self) -> None:
+        self.count = 0
+        self._wake = threading.Event()
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        self._wake.set()
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or at once when an interrupt has come."""
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+
+@contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    interrupts = _Interrupts()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupts) for number in numbers}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Renewal:
+    """Renews the lease at a third of its life, on a thread of its own."""
+
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
+        self._ledger = ledger
+        self._lease = lease
+        self._stop = threading.Event()
+        self._lost: HarchosError | None = None
+        self.thread = threading.Thread(target=self._work, name="lease", daemon=True)
+
+    def check(self) -> None:
+        """Raise `LeaseLostError` once the lease is lost."""
+        if self._lost is not None:
+            raise self._lost
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self.thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(LEASE_S / 3):
+            try:
+                self._ledger.renew(self._lease)
+            except LeaseLostError as error:
+                self._lost = error
+                return
+            except LedgerUnwritableError:
+                continue
+
+
+@contextmanager
+def _renewing(ledger: Ledger, lease: Lease) -> Iterator[_Renewal]:
+    renewal = _Renewal(ledger, lease)
+    renewal.thread.start()
+    try:
+        yield renewal
+    finally:
+        renewal.stop()

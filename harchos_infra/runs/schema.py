@@ -1,0 +1,107 @@
+"""The ledger's tables (SQLAlchemy Core). A change here needs a migration in `runs/migrations/versions`.
+
+Times are UTC seconds since 1970 as floats; JSON columns hold plain documents, never pickles.
+The plan, some hundred kB, has a table of its own: SQLite writes a whole row at each change of it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("plan_hash", String, nullable=False, index=True),
+    Column("workload_hash", String, nullable=False, index=True),
+    Column("rehearsal", Boolean, nullable=False),
+    Column("schedule_offset_s", Float, nullable=False),
+    Column("signal", String),
+    Column("ttl_s", Float, nullable=False),
+    Column("phase", String, nullable=False, index=True),
+    Column("desired", String, nullable=False),
+    Column("outcome", String),
+    Column("reason", String),
+    Column("next_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("owner", String),
+    Column("until", Float, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("intensities", JSON, nullable=False),
+    Column("units", JSON, nullable=False),
+    Column("outputs", JSON, nullable=False),
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("run", String, ForeignKey("run.id"), primary_key=True),
+    Column("document", JSON, nullable=False),
+)
+
+hub = Table(
+    "hub",
+    metadata,
+    Column("hub", String, primary_key=True),
+    Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
+    Column("segment", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("identity", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("gone_at", Float),
+)
+
+op = Table(
+    "op",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
+    Column("phase", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("intent", JSON, nullable=False),
+    Column("outcome", JSON),
+    Column("at", Float, nullable=False),
+    Column("finished_at", Float),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("detail", String, nullable=False),
+)
+
+measurement = Table(
+    "measurement",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("hub", String, ForeignKey("hub.hub"), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("joules", Float, nullable=False),
+    Column("basis", String, nullable=False),
+    Column("by", String, nullable=False),
+    UniqueConstraint("hub", "at", name="measurement_once"),
+)

@@ -1,0 +1,129 @@
+"""From a plan to a run: the job is staged in the mailbox, then the run is written to the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harchos_infra.errors import HarchosError
+from harchos_infra.hub.mailbox import Mailbox, MailboxError
+from harchos_infra.planner.plan import Plan
+from harchos_infra.runs import workdir
+from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.job import HubSettings, job_document
+from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.mailboxes import mailbox_url
+from harchos_infra.workload.loader import LoadedWorkload
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A plan with the workload it was made from and what only the user can supply."""
+
+    plan: Plan
+    loaded: LoadedWorkload
+    secrets: Mapping[str, str]
+    """Every value that must stay hidden: `secrets[]` and the env values whose names say so."""
+    rehearsal: bool
+    signal: str | None
+    """The `--signal` option; None for the built-in replay."""
+    settings: HubSettings
+
+
+def plan_hash(plan: Plan) -> str:
+    """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
+    return hashlib.sha256(plan.dumps().encode()).hexdigest()
+
+
+def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, once: bool = False) -> Lease:
+    """Stage the job and record the run, owned by `owner`. A run that is not recorded was never begun.
+
+    `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
+    """
+    plan = submission.plan
+    if plan.chosen is None:
+        raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    if len(plan.chosen.segments) != 1:
+        raise HarchosError("the plan has more than one segment; this version runs exactly one")
+    nodes = plan.chosen.segments[0].nodes
+    if nodes > 1:
+        raise HarchosError(
+            f"the plan has {nodes} nodes; this version runs a hub of one",
+            hint="set replicas to 1",
+        )
+    workload = submission.loaded.workload
+    now = clock.now()
+    run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
+    hub = f"{run}-h1"
+    _stage(submission, run, hub)
+    values = _first_row(submission, run, now=now)
+    try:
+        return ledger.add_run(values, plan.to_json(), owner=owner, once=once)
+    except HarchosError:
+        _unstage(run, hub)
+        raise
+
+
+def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:
+    plan, workload = submission.plan, submission.loaded.workload
+    assert plan.chosen is not None
+    ahead_s = (plan.chosen.segments[0].start - now).total_seconds()
+    return {
+        "id": run,
+        "workload": workload.metadata.name,
+        "type": workload.spec.type,
+        "plan_hash": plan_hash(plan),
+        "workload_hash": submission.loaded.sha256,
+        "rehearsal": submission.rehearsal,
+        "schedule_offset_s": ahead_s if submission.rehearsal else 0.0,
+        "signal": submission.signal,
+        "ttl_s": ttl_s(submission),
+        "phase": "wait",
+        "desired": "run",
+        "next_at": now.timestamp(),
+        "created_at": now.timestamp(),
+        "intensities": {},
+        "units": {},
+        "outputs": [],
+    }
+
+
+def ttl_s(submission: Submission) -> float:
+    """Return the hub's time to live in seconds: `ttl`, else 1.5 x the planned time and half an hour."""
+    ttl_h = submission.loaded.workload.spec.ttl_h
+    if ttl_h is not None:
+        return float(ttl_h * 3600)
+    assert submission.plan.chosen is not None
+    segment = submission.plan.chosen.segments[0]
+    return 1.5 * (segment.end - segment.start).total_seconds() + 1800
+
+
+def _stage(submission: Submission, run: str, hub: str) -> None:
+    workload = submission.loaded.workload
+    box = Mailbox(mailbox_url(), run, hub)
+    packed = None
+    if workload.spec.workdir is not None:
+        packed = workdir.pack(Path(submission.loaded.path).resolve().parent / workload.spec.workdir)
+    job = job_document(
+        workload, run=run, hub=hub, secret_names=frozenset(submission.secrets), settings=submission.settings
+    )
+    try:
+        if packed is not None:
+            box.put("workdir.tar.gz", packed)
+        if submission.secrets:
+            box.put("secrets.json", json.dumps(dict(submission.secrets)).encode())
+        box.put_json("job.json", job)
+    except MailboxError as error:
+        raise HarchosError(str(error), hint="check the space and the permissions there") from error
+
+
+def _unstage(run: str, hub: str) -> None:
+    box = Mailbox(mailbox_url(), run, hub)
+    for entry in box.list():
+        box.delete(entry.name)

@@ -1,0 +1,1 @@
+"""The workload document: models, strict loader, JSON Schema."""

@@ -1,0 +1,169 @@
+"""From pydantic's errors to problems in the document's own words.
+
+No value under `env` or `secrets` is repeated in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from harchos_infra.workload.diagnostic import Path
+from harchos_infra.workload.quantity import QuantityError, kind_of
+from harchos_infra.workload.tree import Problem, Tree
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+}
+_BOUNDS = {
+    "greater_than": ("greater than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_PATTERN_HINTS = {
+    "name": "lower-case letters, digits and dashes, at most 63: my-training-1",
+    "regions": "write a region such as aws/eu-west-1, or eu-west-1",
+    "region": "write a region such as aws/eu-west-1, or eu-west-1",
+    "homeRegion": "write a region such as aws/eu-west-1, or eu-west-1",
+    "image": "write an image such as docker.io/library/python:3.12, without spaces",
+    "type": "write a GPU model such as L4 or H100",
+    "byGpu": "write a GPU model such as L4 or H100",
+    "path": "write a path that begins with /",
+}
+
+
+def explain(errors: Sequence[ErrorDetails], tree: Tree) -> list[Problem]:
+    """Return pydantic's errors as problems at their places in the text.
+
+    A key that is missing because it is misspelt is reported once, where it stands.
+    """
+    meant = {
+        (*error["loc"][:-1], near)
+        for error in errors
+        if error["type"] == "extra_forbidden" and (near := nearest_key(_document_path(error["loc"])))
+    }
+    return [
+        _explain(error, tree) for error in errors if error["type"] != "missing" or error["loc"] not in meant
+    ]
+
+
+def nearest_key(path: Path) -> str | None:
+    """Return the known key that an unknown one, the last of the path, was probably meant to be."""
+    siblings = _known_siblings(path)
+    key = str(path[-1])
+    plain = {sibling.lower(): sibling for sibling in siblings}
+    found = get_close_matches(key.replace("_", "").replace("-", "").lower(), plain, n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def _known_siblings(path: Path) -> tuple[str, ...]:
+    from harchos_infra.workload.json_schema import known_keys
+
+    return known_keys().get(tuple(part for part in path[:-1] if isinstance(part, str)), ())
+
+
+def _explain(error: ErrorDetails, tree: Tree) -> Problem:
+    path = tree.written(_document_path(error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return Problem(*tree.key(path), path, f"unknown key `{path[-1]}`", _suggestion(path))
+    if error["type"] == "missing":
+        return Problem(*tree.key(path[:-1]), path, f"`{path[-1]}` is missing", None)
+    message, hint = _message(error, path)
+    place = tree.key(path) if "[key]" in error["loc"] else tree.position(path)
+    return Problem(*place, path, message, hint)
+
+
+def _suggestion(path: Path) -> str | None:
+    from harchos_infra.workload.json_schema import known_keys
+
+    if near := nearest_key(path):
+        return f"did you mean `{near}`?"
+    key = path[-1]
+    elsewhere = sorted((place for place, keys in known_keys().items() if key in keys and place), key=len)
+    if elsewhere and (len(elsewhere) == 1 or len(elsewhere[0]) < len(elsewhere[1])):
+        return f"`{key}` belongs in `{'.'.join(elsewhere[0])}`"
+    siblings = _known_siblings(path)
+    return f"known keys: {', '.join(sorted(siblings))}" if 0 < len(siblings) <= 8 else None
+
+
+def is_private(path: Path) -> bool:
+    """Return whether values at this place may be secret and must not be repeated in a message."""
+    return path[:2] in (("spec", "env"), ("spec", "secrets"))
+
+
+def _document_path(loc: tuple[int | str, ...]) -> Path:
+    return tuple(part for part in loc if part != "[key]")
+
+
+def _message(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == "value_error" and isinstance(context.get("error"), QuantityError):
+        return (context["error"].what, context["error"].hint) if not is_private(path) else ("not valid", None)
+    if kind in _EXPECTED:
+        return _wrong_kind(_EXPECTED[kind], value)
+    shown = "the value" if is_private(path) else f"`{_short(value)}`"
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return f"must be {words} {context[key]}, but is {_short(value)}", None
+    if kind == "literal_error":
+        return _not_one_of(str(value), str(context["expected"]), shown)
+    if kind == "string_pattern_mismatch":
+        return f"{shown} is not a valid {_noun(path)}", _pattern_hint(path)
+    if kind == "string_too_short":
+        return "is empty", None
+    return f"{shown} is not valid: {error['msg']}", None
+
+
+def _wrong_kind(expected: str, value: object) -> tuple[str, str | None]:
+    hint = None
+    if expected == "text" and isinstance(value, (bool, int, float)):
+        hint = "put it in quotes"
+    elif expected == "true or false" and str(value).lower() in ("yes", "on", "y", "1"):
+        hint = "write true"
+    elif expected == "true or false" and str(value).lower() in ("no", "off", "n", "0"):
+        hint = "write false"
+    elif expected in ("a whole number", "a number") and isinstance(value, str):
+        hint = "write it without quotes, unit or leading zeros"
+    elif expected == "a list" and value is not None:
+        hint = "begin each item with a dash, or write [a, b]"
+    given = "a fraction" if expected == "a whole number" and isinstance(value, float) else kind_of(value)
+    return f"{expected} was expected, not {given}", hint
+
+
+def _not_one_of(value: str, expected: str, shown: str) -> tuple[str, str | None]:
+    choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
+    near = get_close_matches(value, choices, n=1, cutoff=0.5)
+    if len(choices) == 1:
+        return f"{shown} is not `{choices[0]}`", None
+    return f"{shown} is not one of {', '.join(choices)}", f"did you mean `{near[0]}`?" if near else None
+
+
+def _noun(path: Path) -> str:
+    named = [part for part in path if isinstance(part, str)]
+    if "byGpu" in named or named[-2:] == ["gpu", "type"]:
+        return "GPU model"
+    return {"regions": "region", "homeRegion": "region"}.get(named[-1], named[-1])
+
+
+def _pattern_hint(path: Path) -> str | None:
+    named = [part for part in path if isinstance(part, str)]
+    if is_private(path):
+        return "letters, digits and _, not beginning with a digit"
+    return next((_PATTERN_HINTS[part] for part in reversed(named) if part in _PATTERN_HINTS), None)
+
+
+def _short(value: Any) -> str:
+    text = str(value) if not isinstance(value, (dict, list)) else kind_of(value)
+    return text if len(text) <= 60 else text[:57] + "…"

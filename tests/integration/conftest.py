@@ -1,0 +1,57 @@
+"""What several integration tests need."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from harchos_infra.cli.main import main
+from support.command import Document, Harchos
+
+DOCUMENT = """\
+apiVersion: harchos.dev/v1
+kind: Workload
+metadata: {name: job}
+spec:
+  type: batch
+  command: "true"
+  duration: 2h
+"""
+
+
+@pytest.fixture
+def harchos(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Harchos:
+    """Run a command in this process and a home of its own; returns exit code, output and errors."""
+    monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harchos", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        out, err = capsys.readouterr()
+        return int(exited.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Document:
+    """Write a batch workload, with more of its spec as YAML; returns the path."""
+
+    def write(spec: str = "") -> str:
+        path = tmp_path / "job.yaml"
+        path.write_text(DOCUMENT + spec)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

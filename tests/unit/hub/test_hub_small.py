@@ -1,0 +1,111 @@
+"""The hub's small parts: time to live, tokens, image names, units, processes, the agent's file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from harchos_infra.hub.outputs import reported_units
+from harchos_infra.hub.package import build_agent
+from harchos_infra.hub.proc import Process
+from harchos_infra.hub.runners import qualified
+from harchos_infra.hub.service import Tokens, sum_tokens
+from harchos_infra.hub.ttl import Ttl
+
+
+def test_a_time_to_live_counts_down_and_a_past_one_is_over() -> None:
+    assert 50 < Ttl.parse((datetime.now(UTC) + timedelta(seconds=60)).isoformat()).left_s() <= 60
+    assert Ttl.parse("2001-01-01T00:00:00Z").left_s() < 0
+    assert Ttl.parse("2001-01-01T00:00:00").expires.tzinfo == UTC
+
+
+def test_token_counters_of_all_models_are_summed() -> None:
+    text = (
+        "# HELP vllm:prompt_tokens_total Number of prefill tokens.\n"
+        'vllm:prompt_tokens_total{model_name="a",note="}"} 1.5e+03\n'
+        'vllm:prompt_tokens_total{model_name="b"} 10 1700000000000\n'
+        "vllm:generation_tokens_total 7\n"
+        "vllm:generation_tokens_total_created 999\n"
+        "vllm:request_prompt_tokens_bucket 5\n"
+    )
+    assert sum_tokens(text) == 1517
+    assert sum_tokens("http_requests_total 4\n") is None
+
+
+def test_tokens_of_a_service_that_started_again_are_added() -> None:
+    tokens = Tokens()
+    assert [tokens.total(n) for n in (None, 5.0, 9.0, None, 2.0, 3.0)] == [None, 5, 9, 9, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("image", "full"),
+    [
+        ("alpine", "docker.io/library/alpine"),
+        ("pytorch/pytorch:2.4", "docker.io/pytorch/pytorch:2.4"),
+        ("ghcr.io/o/i:1", "ghcr.io/o/i:1"),
+        ("localhost/mine", "localhost/mine"),
+        ("registry:5000/i", "registry:5000/i"),
+    ],
+)
+def test_an_image_without_a_registry_is_dockers(image: str, full: str) -> None:
+    assert qualified(image) == full
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [('{"rows": 10, "name": "x", "ok": true}', {"rows": 10.0}), ("[1]", {}), ("{torn", {})],
+)
+def test_units_are_the_numbers_a_job_reports(tmp_path: Path, text: str, units: dict[str, float]) -> None:
+    (tmp_path / "units.json").write_text(text)
+    assert reported_units(tmp_path) == units
+
+
+def test_a_process_with_another_start_time_is_never_signalled() -> None:
+    child = subprocess.Popen(["sleep", "100"])
+    try:
+        process = Process.of(child.pid)
+        assert process is not None
+        assert not Process(child.pid, process.start_ticks + 1).signal(signal.SIGKILL)
+        assert child.poll() is None
+        assert process.signal(signal.SIGKILL) and process.wait(5)
+    finally:
+        child.kill()
+        child.wait()
+    assert Process.of(child.pid) is None
+
+
+def test_the_agent_is_the_same_bytes_each_time_and_the_very_sources(tmp_path: Path) -> None:
+    first, second = build_agent(tmp_path / "a.pyz"), build_agent(tmp_path / "b.pyz")
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        import harchos_infra.hub.agent as source
+
+        assert archive.read("harchos_infra/hub/agent.py") == Path(source.__file__).read_bytes()
+
+
+def test_the_agent_imports_nothing_but_the_standard_library_before_it_opens_a_mailbox(tmp_path: Path) -> None:
+    agent = build_agent(tmp_path / "agent.pyz")
+    script = (
+        f"import sys, json; sys.path.insert(0, {str(agent)!r}); import harchos_infra.hub.worker, "
+        "harchos_infra.hub.guard; print(json.dumps([m.partition('.')[0] for m in sys.modules]))"
+    )
+    bare = [sys.executable, "-I", "-S", "-c", script]
+    done = subprocess.run(bare, capture_output=True, text=True, check=True, env={"PATH": os.defpath})
+    modules = set(json.loads(done.stdout))
+    assert "harchos_infra" in modules
+    assert modules - set(sys.stdlib_module_names) <= {"harchos_infra", "__main__"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["start"], ["stop", "--dir", "x", "--grace", "-1"], ["fly"]])
+def test_a_wrong_command_line_is_refused_without_a_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "harchos_infra.hub", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "Traceback" not in done.stderr

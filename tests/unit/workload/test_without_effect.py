@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from support.documents import Loading
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "line"),
+    [
+        ("type: batch\ncommand: x\nruntime: python:3.11", "spec.runtime", 8),
+        ("type: batch\ncommand: x\ninterruptible: true\ncheckpoint: {}", "spec.interruptible", 8),
+        ("type: batch\ncommand: x\nscaling: {maxNodes: 2}", "spec.scaling", 8),
+        ("type: batch\ncommand: x\ncheckpoint:\n  sizeGiB: 4", "spec.checkpoint.sizeGiB", 9),
+        ("type: dev\ncommand: x\nttl: 2h\nduration: 1h", "spec.duration", 9),
+        ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  expose: true", "spec.networking.expose", 10),
+        ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  tls: true", "spec.networking.tls", 10),
+        ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  protocol: grpc", "spec.networking.protocol", 10),
+        (
+            "type: batch\ncommand: x\nnetworking:\n  enableInterNode: true",
+            "spec.networking.enableInterNode",
+            9,
+        ),
+    ],
+)
+def test_a_field_that_does_nothing_yet_is_listed_with_its_line(
+    loading: Loading, spec: str, path: str, line: int
+) -> None:
+    (ignored,) = loading(spec).ignored
+    assert (ignored.path, ignored.line) == (path, line)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "type: batch\ncommand: x\ninterruptible: false",
+        "type: dev\ncommand: x\nnetworking: {port: 80, expose: false, tls: false, protocol: http}",
+        "type: batch\ncommand: x\nduration: 1h\nttl: 2h\ncheckpoint: {}",
+    ],
+)
+def test_a_field_that_says_what_happens_anyway_is_not_listed(loading: Loading, spec: str) -> None:
+    assert loading(spec).ignored == ()
