@@ -45,7 +45,8 @@ class Blend:
         week = shape(history)
         error = (history[:, -_ERROR_H:] - week[:, -_ERROR_H:]).mean(axis=1, keepdims=True)
         decay = np.exp(-np.arange(hours) / _ERROR_DECAY_H)
-        return np.maximum(repeated(week, hours) + error * decay, 0.0)
+        forecast: Floats = np.maximum(repeated(week, hours) + error * decay, 0.0)
+        return forecast
 
 
 def shape(history: Floats) -> Floats:

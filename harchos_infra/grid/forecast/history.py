@@ -1,0 +1,130 @@
+"""A zone's history, as a forecast may read it: hours that were known at the time, and how gaps are bridged.
+
+A missing hour takes the value a day before it, if no more than a day is missing in a row and no more than one
+hour in twenty in all; the forecast says how many did. A history begins after its last longer gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from harchos_infra.grid.forecast.naive import DAY_H, WEEK_H
+from harchos_infra.grid.season import hours_since_epoch
+from harchos_infra.grid.signal import Basis, NoIntensity, Signal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+MOST_WEEKS = 134
+REPLAYED_WEEKS = 44
+"""A replayed year comes round again: more of it would hold the very hours that are to be forecast."""
+LIVE_WEEKS = 14
+_LONGEST_GAP_H = DAY_H
+_MOST_MISSING = 0.05
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A signal whose figures are of the hours they stand for within a span, and replayed outside it."""
+
+    def covered(self, zone: str) -> tuple[datetime, datetime]:
+        """Return the first hour of the zone's record and the hour after its last."""
+        ...
+
+
+@runtime_checkable
+class Gappy(Protocol):
+    """A signal that gives past hours with their gaps."""
+
+    def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
+        """Return past hours from the hour of `start`, NaN where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """Hourly values in g/kWh up to the hour before `issue`, none missing any more; `bridged` of them were."""
+
+    issue: datetime
+    values: Floats
+    bridged: int
+    basis: Basis
+
+
+def read_history(past: Signal, zone: str, issue: datetime, least_h: int) -> History:
+    """Return what `past` knows of a zone before `issue`, the start of an hour: whole days, `least_h` or more.
+
+    Raises NoIntensity where less is known.
+    """
+    start = _start(past, zone, issue, least_h)
+    hours = hours_since_epoch(issue) - hours_since_epoch(start)
+    if isinstance(past, Gappy):
+        known = past.history(zone, start, hours)
+        basis = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1).basis
+    else:
+        read = past.intensity(zone, start, hours)
+        known, basis = read.gco2_per_kwh, read.basis
+    values, bridged = bridge(known)
+    if len(values) < least_h:
+        raise _too_short(zone, issue, len(values), least_h)
+    return History(issue, values[len(values) % DAY_H :], bridged, basis)
+
+
+def bridge(values: Floats) -> tuple[Floats, int]:
+    """Return the end of `values` (hours, NaN where missing) with its gaps bridged, and how many hours were.
+
+    The rule is the module's. Empty where more hours are missing than it allows.
+    """
+    missing = np.isnan(values)
+    begin = _after_last_long_gap(missing)
+    while missing[begin : begin + DAY_H].any():
+        begin += int(np.flatnonzero(missing[begin : begin + DAY_H])[-1]) + 1
+    kept = values[begin:].copy()
+    holes = np.flatnonzero(np.isnan(kept))
+    if len(holes) > _MOST_MISSING * len(kept):
+        return kept[:0], 0
+    for hole in holes:
+        kept[hole] = kept[hole - DAY_H]
+    return kept, len(holes)
+
+
+def _after_last_long_gap(missing: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
+    begins, ends = edges[::2], edges[1::2]
+    long = np.flatnonzero(ends - begins > _LONGEST_GAP_H)
+    return int(ends[long[-1]]) if len(long) else 0
+
+
+def _start(past: Signal, zone: str, issue: datetime, least_h: int) -> datetime:
+    if isinstance(past, Gappy):
+        return issue - timedelta(hours=LIVE_WEEKS * WEEK_H)
+    if isinstance(past, Recorded):
+        first, end = past.covered(zone)
+        if first <= issue <= end:
+            hours = hours_since_epoch(issue) - hours_since_epoch(first)
+            if hours < least_h:
+                raise _too_short(zone, issue, hours, least_h)
+            return issue - timedelta(hours=min(hours, MOST_WEEKS * WEEK_H))
+    return issue - timedelta(hours=REPLAYED_WEEKS * WEEK_H)
+
+
+def _last_known(known: Floats, zone: str) -> int:
+    """Return how many hours before the issue the last known hour lies."""
+    there = np.flatnonzero(~np.isnan(known))
+    if not len(there):
+        raise NoIntensity(zone, "no past hour is known, so that nothing can be forecast from")
+    return len(known) - int(there[-1])
+
+
+def _too_short(zone: str, issue: datetime, hours: int, least_h: int) -> NoIntensity:
+    return NoIntensity(
+        zone,
+        f"{hours} h without a long gap are known before {issue.astimezone(UTC):%Y-%m-%d %H:%MZ}, "
+        f"and a forecast needs {least_h} h",
+    )
