@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.grid.forecast.issues import Forecasting
 from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of
+from harchos_infra.planner.gate import Gate
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S
 
@@ -26,7 +28,7 @@ class Horizon:
     """Hours from the UTC hour of the earliest start. Offsets `…_s` are seconds from its beginning.
 
     `rows` maps a zone to its row of `intensity`, of shape (zones, hours) in g/kWh; `unknown` says of a zone
-    why there is no figure.
+    why there is no figure. `gate` judges the forecast, if the hours to come are one.
     """
 
     base: datetime
@@ -37,6 +39,7 @@ class Horizon:
     intensity: NDArray[np.float64]
     bases: tuple[Basis, ...]
     unknown: dict[str, str] = field(default_factory=dict)
+    gate: Gate | None = None
 
     @classmethod
     def of(cls, request: Request, signal: Signal, zones: Iterable[str], longest_s: int) -> Horizon:
@@ -65,13 +68,24 @@ class Horizon:
             bases.append(intensity.basis)
         check_same_factors(bases)
         matrix = np.array(series) if series else np.zeros((0, hours))
-        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown)
+        gate = Gate(signal, base, hours) if isinstance(signal, Forecasting) else None
+        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, gate)
 
     def latest_s(self, duration_s: int) -> int:
         """Return the latest start that is looked at; before `earliest_s` where the deadline is too near."""
         if self.deadline_s is None:
             return self.earliest_s
         return min(self.deadline_s - duration_s, self.earliest_s + LIMIT_S)
+
+    def may_wait(self, duration_s: int) -> NDArray[np.bool_]:
+        """Tell of each zone whether a job may start later than at once there: shape (zones,)."""
+        latest_s = self.latest_s(duration_s)
+        if self.gate is None or latest_s <= self.earliest_s:
+            return np.ones(len(self.rows), dtype=bool)
+        judge = self.gate.may_wait
+        return np.array(
+            [judge(zone, self.earliest_s, latest_s, duration_s) for zone in self.rows], dtype=bool
+        )
 
     def moment(self, offset_s: int) -> datetime:
         """Return the time `offset_s` seconds from the beginning."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+HOUR_S = 3600
 MOST_WEEKS = 134
 REPLAYED_WEEKS = 44
 """A replayed year comes round again: more of it would hold the very hours that are to be forecast."""
@@ -69,6 +70,8 @@ def read_history(past: Signal, zone: str, issue: datetime, least_h: int) -> Hist
         basis = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1).basis
     else:
         read = past.intensity(zone, start, hours)
+        if read.step_s != HOUR_S:
+            raise NoIntensity(zone, f"forecasts are hourly, and {past.name} has a step of {read.step_s} s")
         known, basis = read.gco2_per_kwh, read.basis
     values, bridged = bridge(known)
     if len(values) < least_h:
