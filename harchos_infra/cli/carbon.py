@@ -125,7 +125,9 @@ def _print(region: Region | None, intensity: Intensity, signal: Signal, spread: 
     )
     if spread is not None:
         error = "" if spread.mape is None else f": mean error {spread.mape:.1%}"
-        typer.echo(f"p10 to p90: mean over the day, from what {spread.issues} past issues were off by{error}.")
+        typer.echo(
+            f"p10 to p90: mean over the day, from what {spread.issues} past issues were off by{error}."
+        )
     note(
         f"Source: {basis.source}. Not a forecast of these days."
         if basis.estimated and spread is None

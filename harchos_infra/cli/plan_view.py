@@ -133,10 +133,12 @@ def _forecast_caution(plan: Plan) -> Iterator[str]:
     signal = plan.inputs["signal"]
     of = "replayed hours" if signal["name"].startswith("replay") else "the hours"
     issued = _moment(signal["forecast"]["issued"])
-    yield f"carbon figures from {_utc(issued)} UTC on are a forecast out of {of} before; docs/forecasts.md"
+    yield f"carbon figures from {_utc(issued)} UTC on are a forecast out of {of} before"
     verdicts = plan.inputs["forecast"]
     zones = {verdict["zone"] for verdict in verdicts}
-    closed = sorted({verdict["zone"] for verdict in verdicts if not verdict["mayWait"]})
+    closed = sorted(
+        {v["zone"] for v in verdicts if not v["mayWait"] and (v["attainable"] or not v["issues"])}
+    )
     if closed:
         shown = ", ".join(closed[:_ZONES_SHOWN]) + (" ..." if len(closed) > _ZONES_SHOWN else "")
         yield (
@@ -269,7 +271,7 @@ def _worth(plan: Plan) -> Section:
                 f"{verdict['saving']:.1%}",
                 f"{verdict['attainable']:.1%}",
                 verdict["method"],
-                verdict["reason"],
+                "may wait" if verdict["mayWait"] else verdict["reason"],
             )
             for verdict in plan.inputs["forecast"]
         ),

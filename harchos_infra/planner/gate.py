@@ -39,9 +39,9 @@ class Verdict:
         over = f"over {found.issues} past issues"
         if found.share_kept is None:
             return f"no start was cleaner than the earliest {over}: no waiting"
-        if found.saving > 0:
+        if found.pays:
             return f"waiting saved {found.saving:.1%} {over}, {found.share_kept:.0%} of what foresight would"
-        return f"waiting did not pay {over} ({-found.saving:+.1%} carbon): no waiting"
+        return f"waiting would have added {-found.saving:.1%} {over}: no waiting"
 
 
 @dataclass(frozen=True, slots=True)

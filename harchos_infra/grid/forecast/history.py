@@ -1,7 +1,8 @@
 """A zone's history, as a forecast may read it: hours that were known at the time, and how gaps are bridged.
 
-A missing hour takes the value a day before it, if no more than a day is missing in a row and no more than one
-hour in twenty in all; the forecast says how many did. A history begins after its last longer gap.
+A missing hour takes the value a day before it, or a week before it where more than a day is missing in a row;
+the forecast says how many did. A history begins after its last gap of more than a week, with a week that
+lacks nothing, and is refused where more than one hour in twenty is missing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ MOST_WEEKS = 134
 REPLAYED_WEEKS = 44
 """A replayed year comes round again: more of it would hold the very hours that are to be forecast."""
 LIVE_WEEKS = 14
-_LONGEST_GAP_H = DAY_H
 _MOST_MISSING = 0.05
 
 
@@ -85,23 +85,23 @@ def bridge(values: Floats) -> tuple[Floats, int]:
     The rule is the module's. Empty where more hours are missing than it allows.
     """
     missing = np.isnan(values)
-    begin = _after_last_long_gap(missing)
-    while missing[begin : begin + DAY_H].any():
-        begin += int(np.flatnonzero(missing[begin : begin + DAY_H])[-1]) + 1
+    begin = max((end for first, end in _gaps(missing) if end - first > WEEK_H), default=0)
+    while missing[begin : begin + WEEK_H].any():
+        begin += int(np.flatnonzero(missing[begin : begin + WEEK_H])[-1]) + 1
     kept = values[begin:].copy()
-    holes = np.flatnonzero(np.isnan(kept))
-    if len(holes) > _MOST_MISSING * len(kept):
+    bridged = int(missing[begin:].sum())
+    if bridged > _MOST_MISSING * len(kept):
         return kept[:0], 0
-    for hole in holes:
-        kept[hole] = kept[hole - DAY_H]
-    return kept, len(holes)
+    for first, end in _gaps(missing[begin:]):
+        back = DAY_H if end - first <= DAY_H else WEEK_H
+        kept[first:end] = kept[first - back : end - back]
+    return kept, bridged
 
 
-def _after_last_long_gap(missing: NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
-    begins, ends = edges[::2], edges[1::2]
-    long = np.flatnonzero(ends - begins > _LONGEST_GAP_H)
-    return int(ends[long[-1]]) if len(long) else 0
+def _gaps(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first hour and end of each run of missing hours."""
+    edges = np.flatnonzero(np.diff(missing.astype(np.int8), prepend=0, append=0))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _start(past: Signal, zone: str, issue: datetime, least_h: int) -> datetime:

@@ -36,6 +36,7 @@ COMPARED_H = 96
 """Hours over which the errors of methods are compared."""
 _HISTORY_H = WEEKS * WEEK_H
 _SHARES = (0.0, 0.5, 1.0)
+_SAID = ("ours", "both", "its own")
 
 
 @runtime_checkable
@@ -82,7 +83,9 @@ class ZoneForecast:
         """What the values measure; `method` says from which hour on they are forecast, and from what."""
         history = self.history
         issued = datetime.fromtimestamp(self.now * 3600, history.issue.tzinfo)
-        bridged = f", {history.bridged} missing hours taken from the day before" if history.bridged else ""
+        bridged = (
+            f", {history.bridged} missing hours taken from a day or a week before" if history.bridged else ""
+        )
         return replace(
             history.basis,
             method=f"forecast from {issued:%Y-%m-%d %H:%M} UTC on: {self.method}; made from "
@@ -151,7 +154,7 @@ def mixed(ours: Floats, outlook: Floats, share: float) -> Floats:
     """Return the geometric mean of two forecasts, `share` the outlook's weight, ours alone past its end."""
     reach = min(len(ours), len(outlook))
     values = ours.copy()
-    values[:reach] = ours[:reach] ** (1 - share) * np.maximum(outlook[:reach], 0.0) ** share
+    values[:reach] = _mean(ours[:reach], outlook[:reach], share)
     return values
 
 
@@ -186,21 +189,35 @@ def _weighed(ours: ZoneForecast, past: Ahead, zone: str, issue: datetime, values
             f"not used: {len(archive)} of its past issues are kept, and {LEAST_ISSUES} are needed to judge it"
         )
         return Outlook(values, archive, 0.0, note)
-    own = ours.past_issues(COMPARED_H)
-    errors = {share: _mixed_error(own, archive, share) for share in _SHARES}
-    share = min(_SHARES, key=lambda each: errors[each])
-    said = ", ".join(
-        f"{name} {errors[s]:.1%}" for s, name in zip(_SHARES, ("ours", "both", "its own"), strict=True)
-    )
-    return Outlook(values, archive, share, f"mean error over {len(archive)} past issues: {said}")
+    errors = errors_by_share(ours.past_issues(COMPARED_H), archive)
+    said = ", ".join(f"{name} {error:.1%}" for name, error in zip(_SAID, errors.values(), strict=True))
+    note = f"mean error over {len(archive)} past issues: {said}"
+    return Outlook(values, archive, best_share(errors), note)
 
 
-def _mixed_error(ours: PastIssues, archive: dict[int, Floats], share: float) -> float:
-    """Return the error over the hours that past outlooks reached; infinite where all of them were 0 g/kWh."""
+def errors_by_share(ours: PastIssues, archive: dict[int, Floats]) -> dict[float, float]:
+    """Return the error of a mix with past outlooks for each weight these may get.
+
+    It is taken over the hours that the outlooks reached; infinite where all of them were 0 g/kWh. `archive`
+    maps the first hour of past issues, counted from 1970, to the outlook of that hour.
+    """
     rows = [row for row, hour in enumerate(ours.first_hour.tolist()) if hour in archive]
-    forecast = np.full((len(rows), COMPARED_H), np.nan)
+    hours = ours.forecast.shape[1]
+    outlook, own = np.full((2, len(rows), hours), np.nan)
     for at, row in enumerate(rows):
-        outlook = archive[int(ours.first_hour[row])][:COMPARED_H]
-        forecast[at, : len(outlook)] = mixed(ours.forecast[row], outlook, share)[: len(outlook)]
-    error = mape(forecast, ours.actual[rows])
-    return np.inf if error is None else error
+        kept = archive[int(ours.first_hour[row])][:hours]
+        outlook[at, : len(kept)] = kept
+        own[at, : len(kept)] = ours.forecast[row, : len(kept)]
+    actual = ours.actual[rows]
+    found = {share: mape(_mean(own, outlook, share), actual) for share in _SHARES}
+    return {share: np.inf if error is None else error for share, error in found.items()}
+
+
+def best_share(errors: dict[float, float]) -> float:
+    """Return the weight of the outlook that had the smallest error, of equals the least."""
+    return min(errors, key=lambda share: (errors[share], share))
+
+
+def _mean(ours: Floats, outlook: Floats, share: float) -> Floats:
+    mean: Floats = ours ** (1 - share) * np.maximum(outlook, 0.0) ** share
+    return mean
