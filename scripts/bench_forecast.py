@@ -6,8 +6,8 @@ make bench-planner                                    # with the other figures o
 96-hour forecasts issued daily at 00 UTC over half a year, of a zone's life-cycle intensity. A job of 6 hours
 may start in any of the 91 hours that let it end in time; it starts where the forecast says. `kept` is the
 share of the saving against starting at once that perfect foresight has. Only hours before an issue are read:
-the ridge is fitted every four weeks on all that lies before; how a CarbonCast forecast is weighed against ours
-is decided at each issue on those that had come true by then.
+the ridge is fitted every four weeks on all that lies before; how a CarbonCast forecast is weighed against
+ours is decided at each issue on those that had come true by then.
 """
 
 from __future__ import annotations

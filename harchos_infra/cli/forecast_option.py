@@ -29,10 +29,9 @@ ForecastOption = typer.Option(
 )
 
 
-def signal_for(signal: str | None, forecast: Forecast | str | None, now: datetime) -> Signal:
+def signal_for(signal: str | None, forecast: str | None, now: datetime) -> Signal:
     """Return the signal that `--signal`, `--forecast` and `--now` name together."""
     from harchos_infra.grid.forecast.forecast_signal import with_forecast
     from harchos_infra.grid.parse import parse_signal
 
-    asked = None if forecast is None else Forecast(forecast).value
-    return with_forecast(parse_signal(signal), asked, now)
+    return with_forecast(parse_signal(signal), forecast, now)

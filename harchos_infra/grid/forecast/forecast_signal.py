@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from harchos_infra.grid.forecast.history import LIVE_WEEKS
+from harchos_infra.errors import HarchosError
+from harchos_infra.grid.forecast.history import LIVE_WEEKS, Ahead
 from harchos_infra.grid.forecast.naive import WEEK_H
-from harchos_infra.grid.forecast.zone_forecast import Ahead, Asked, ZoneForecast, zone_forecast
+from harchos_infra.grid.forecast.zone_forecast import ASKED, Asked, ZoneForecast, zone_forecast
 from harchos_infra.grid.season import hours_since_epoch
 from harchos_infra.grid.signal import Intensity, Signal, hour_of
 
@@ -96,12 +97,15 @@ class ForecastSignal:
         return self._zones[zone]
 
 
-def with_forecast(past: Signal, asked: Asked | None, now: datetime) -> Signal:
-    """Return `past` with hours from `now` on forecast as asked.
+def with_forecast(past: Signal, asked: str | None, now: datetime) -> Signal:
+    """Return `past` with hours from `now` on forecast as asked; raise HarchosError for an unknown way.
 
     What is not asked is not forecast, but for a live source: it knows no hour to come for sure, and gets the
     better of our forecasts.
     """
     if asked is None and not isinstance(past, Ahead):
         return past
-    return ForecastSignal(past, asked or "auto", now)
+    for known in ASKED:
+        if known == (asked or "auto"):
+            return ForecastSignal(past, known, now)
+    raise HarchosError(f"unknown forecast {asked!r}", hint=f"one of {', '.join(ASKED)}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from harchos_infra.grid.forecast.naive import DAY_H, WEEK_H
 from harchos_infra.grid.season import hours_since_epoch
-from harchos_infra.grid.signal import Basis, NoIntensity, Signal
+from harchos_infra.grid.signal import Basis, Intensity, NoIntensity, Signal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +45,15 @@ class Gappy(Protocol):
 
     def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
         """Return past hours from the hour of `start`, NaN where there is none."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A source that forecasts itself; asked for a past hour it gives the outlook that was known then."""
+
+    def outlook(self, zone: str, now: datetime) -> Intensity | None:
+        """Return the forecast from the hour of `now`, as long as it is; None where there is none."""
         ...
 
 
@@ -105,7 +114,7 @@ def _gaps(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _start(past: Signal, zone: str, issue: datetime, least_h: int) -> datetime:
-    if isinstance(past, Gappy):
+    if isinstance(past, (Gappy, Ahead)):
         return issue - timedelta(hours=LIVE_WEEKS * WEEK_H)
     if isinstance(past, Recorded):
         first, end = past.covered(zone)

@@ -1,8 +1,11 @@
 """One zone's forecast, from what is known before its issue.
 
-1. The blend or the ridge, as asked; `auto` takes the one with the smaller error over past issues.
-2. The source's own outlook as far as it reaches, if enough of its past ones were kept: alone or in the
-   geometric mean with ours, whichever had the smallest error; past its end ours goes on alone.
+1. The blend or the ridge, as asked; `auto` takes the ridge unless the blend has erred clearly less.
+2. The source's own outlook as far as it reaches, if enough of its past ones were kept: ours^(1-w) x its own^w
+   with the weight w, of 0, 0.3, 0.5, 0.7 and 1, that has erred least; past its end ours goes on alone. Two
+   forecasts that err differently err less together: one alone, too, must have been clearly better.
+
+Clearly is by a twentieth of the mean error over the past issues.
 
 The ridge is fitted once, on what lies HELD_OUT_H before the issue: its past issues are of the very model that
 forecasts, and no issue is of hours that the model was fitted on.
@@ -12,18 +15,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from harchos_infra.grid.forecast.blend import WEEKS, Blend
 from harchos_infra.grid.forecast.forecaster import Forecaster
-from harchos_infra.grid.forecast.history import History, read_history
+from harchos_infra.grid.forecast.history import Ahead, History, read_history
 from harchos_infra.grid.forecast.issues import HELD_OUT_H, LEAST_ISSUES, PastIssues, issue_hours, mape
 from harchos_infra.grid.forecast.naive import WEEK_H
 from harchos_infra.grid.forecast.ridge import LEAST_WEEKS, Ridge
 from harchos_infra.grid.season import hours_since_epoch
-from harchos_infra.grid.signal import Basis, Intensity, Signal, check_same_factors
+from harchos_infra.grid.signal import Basis, Signal, check_same_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,22 +38,13 @@ Asked = Literal["auto", "blend", "ridge"]
 COMPARED_H = 96
 """Hours over which the errors of methods are compared."""
 _HISTORY_H = WEEKS * WEEK_H
-_SHARES = (0.0, 0.5, 1.0)
-_SAID = ("ours", "both", "its own")
-
-
-@runtime_checkable
-class Ahead(Protocol):
-    """A source that forecasts itself; asked for a past hour it gives the outlook that was known then."""
-
-    def outlook(self, zone: str, now: datetime) -> Intensity | None:
-        """Return the forecast from the hour of `now`, as long as it is; None where there is none."""
-        ...
+_SHARES = (0.0, 0.3, 0.5, 0.7, 1.0)
+_CLEARLY = 1.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """The source's own forecast, those of its past that were kept, and the weight it gets: 0, 0.5 or 1."""
+    """The source's own forecast, those of its past that were kept, and the weight it gets: 0 to 1."""
 
     values: Floats
     archive: dict[int, Floats]
@@ -75,7 +69,8 @@ class ZoneForecast:
         if self.outlook is None or not self.outlook.share:
             return self.ours
         covered = f"the source's own outlook for {len(self.outlook.values)} h"
-        both = covered if self.outlook.share == 1 else f"{self.ours} and {covered}"
+        share = self.outlook.share
+        both = covered if share == 1 else f"{1 - share:.0%} {self.ours} and {share:.0%} {covered}"
         return f"{both}, then {self.ours}"
 
     @property
@@ -171,7 +166,7 @@ def _ours(history: History, now: int, asked: Asked) -> ZoneForecast:
     model = Ridge(weeks)
     fitted = model.fit(fitted_on[None, -model.history_h :], np.array([now - HELD_OUT_H]))
     ridge = ZoneForecast(history, now, "ridge", fitted)
-    return ridge if asked == "ridge" else min((blend, ridge), key=_error)
+    return blend if asked == "auto" and _error(blend) * _CLEARLY < _error(ridge) else ridge
 
 
 def _error(forecast: ZoneForecast) -> float:
@@ -190,9 +185,12 @@ def _weighed(ours: ZoneForecast, past: Ahead, zone: str, issue: datetime, values
         )
         return Outlook(values, archive, 0.0, note)
     errors = errors_by_share(ours.past_issues(COMPARED_H), archive)
-    said = ", ".join(f"{name} {error:.1%}" for name, error in zip(_SAID, errors.values(), strict=True))
-    note = f"mean error over {len(archive)} past issues: {said}"
-    return Outlook(values, archive, best_share(errors), note)
+    share = best_share(errors)
+    note = (
+        f"mean error over {len(archive)} past issues: ours {errors[0.0]:.1%}, its own {errors[1.0]:.1%}, "
+        f"as weighed {errors[share]:.1%}"
+    )
+    return Outlook(values, archive, share, note)
 
 
 def errors_by_share(ours: PastIssues, archive: dict[int, Floats]) -> dict[float, float]:
@@ -214,8 +212,8 @@ def errors_by_share(ours: PastIssues, archive: dict[int, Floats]) -> dict[float,
 
 
 def best_share(errors: dict[float, float]) -> float:
-    """Return the weight of the outlook that had the smallest error, of equals the least."""
-    return min(errors, key=lambda share: (errors[share], share))
+    """Return the outlook's weight with the smallest error; 0 and 1 only where theirs is clearly smaller."""
+    return min(errors, key=lambda share: errors[share] * (_CLEARLY if share in (0.0, 1.0) else 1.0))
 
 
 def _mean(ours: Floats, outlook: Floats, share: float) -> Floats:
