@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 Asked = Literal["auto", "blend", "ridge"]
+ASKED: tuple[Asked, ...] = ("auto", "blend", "ridge")
 COMPARED_H = 96
 """Hours over which the errors of methods are compared."""
 _HISTORY_H = WEEKS * WEEK_H
@@ -65,7 +66,7 @@ class ZoneForecast:
 
     @property
     def method(self) -> str:
-        """In a few words: `ridge`, `ridge and the source's own outlook for 24 h, then ridge`."""
+        """In a few words: `ridge`, `30% ridge and 70% the source's own outlook for 24 h, then ridge`."""
         if self.outlook is None or not self.outlook.share:
             return self.ours
         covered = f"the source's own outlook for {len(self.outlook.values)} h"
