@@ -300,11 +300,10 @@ def _inputs(plan: Plan) -> Section:
             ("power", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
             ("PUE", f"{segment.pue:g}; {segment.pue_basis}"),
         ]
-        rows += [
-            (f"forecast of {verdict['zone']}", f"{verdict['method']}; {verdict['reason']}")
-            for verdict in inputs.get("forecast", ())
-            if verdict["zone"] == segment.zone
+        said = [
+            f"{v['method']}; {v['reason']}" for v in inputs.get("forecast", ()) if v["zone"] == segment.zone
         ]
+        rows += [(f"forecast of {segment.zone}", sentence) for sentence in dict.fromkeys(said)]
     if objective["carbonPriceSource"]:
         rows.append(
             (
