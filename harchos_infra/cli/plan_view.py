@@ -262,21 +262,25 @@ def _losers(plan: Plan, explain: bool) -> Section:
 def _worth(plan: Plan) -> Section:
     return Section(
         "What waiting on the forecast has been worth to this job in each zone",
-        ("zone", "runs", "error", "saved", "of at most", "forecast by", "verdict"),
+        ("zone", "error", "saved", "promised", "at most", "trust", "forecast by", "verdict"),
         tuple(
             (
                 verdict["zone"],
-                duration(verdict["durationSeconds"]),
                 "-" if verdict["mape"] is None else f"{verdict['mape']:.1%}",
                 f"{verdict['saving']:.1%}",
+                f"{verdict['promised']:.1%}",
                 f"{verdict['attainable']:.1%}",
+                f"{verdict['trust']:.0%}",
                 verdict["method"],
                 "may wait" if verdict["mayWait"] else verdict["reason"],
             )
             for verdict in plan.inputs["forecast"]
         ),
-        right=(1, 2, 3, 4),
-        lines=("saved, at most: of the carbon of starting at once, on the forecast and with foresight",),
+        right=(1, 2, 3, 4, 5),
+        lines=(
+            "saved, promised by the forecast, and at most with foresight: of the carbon of starting at once; "
+            "trust: how far differences between hours are counted in this plan",
+        ),
     )
 
 
@@ -300,10 +304,11 @@ def _inputs(plan: Plan) -> Section:
             ("power", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
             ("PUE", f"{segment.pue:g}; {segment.pue_basis}"),
         ]
-        said = [
-            f"{v['method']}; {v['reason']}" for v in inputs.get("forecast", ()) if v["zone"] == segment.zone
+        rows += [
+            (f"forecast of {verdict['zone']}", f"{verdict['method']}; {verdict['reason']}")
+            for verdict in inputs.get("forecast", ())
+            if verdict["zone"] == segment.zone
         ]
-        rows += [(f"forecast of {segment.zone}", sentence) for sentence in dict.fromkeys(said)]
     if objective["carbonPriceSource"]:
         rows.append(
             (

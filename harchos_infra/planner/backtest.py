@@ -5,10 +5,13 @@ the mean that came. With s0 the earliest start and s_i the start chosen,
 
     saving     = sum_i (A_i(s0) - A_i(s_i))      / sum_i A_i(s0)
     attainable = sum_i (A_i(s0) - min_s A_i(s))  / sum_i A_i(s0)
+    promised   = sum_i (F_i(s0) - F_i(s_i))      / sum_i F_i(s0)
     share kept = saving / attainable
+    trust      = saving / promised, between 0 and 1
 
 Sums are of all issues, so that one of little carbon counts for little. A forecast with a small error can
-choose badly, and one with a large error well: it is the saving that decides.
+choose badly, and one with a large error well: it is the saving that decides. What a forecast promises is more
+than comes of it, because the least of many uncertain figures is chosen: trust says how much more.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class Backtest:
     issues: int
     mape: float | None
     saving: float
+    promised: float
     attainable: float
 
     @property
@@ -41,9 +45,11 @@ class Backtest:
         return self.issues >= LEAST_ISSUES
 
     @property
-    def pays(self) -> bool:
-        """Waiting has saved carbon, over enough issues."""
-        return self.judged and self.saving > 0
+    def trust(self) -> float:
+        """Share of a promised saving to count on: 0 where waiting has not paid, or nobody can tell."""
+        if not self.judged or self.saving <= 0 or self.promised <= 0:
+            return 0.0
+        return min(1.0, self.saving / self.promised)
 
 
 def backtest(past: PastIssues, earliest_s: int, latest_s: int, duration_s: int) -> Backtest:
@@ -52,18 +58,18 @@ def backtest(past: PastIssues, earliest_s: int, latest_s: int, duration_s: int) 
     The issues must reach to the end of the latest window.
     """
     if not len(past):
-        return Backtest(0, None, 0.0, 0.0)
+        return Backtest(0, None, 0.0, 0.0, 0.0)
     starts = breakpoint_starts(earliest_s, latest_s, duration_s)
     planned = window_means(past.forecast, starts, duration_s)
     came = window_means(past.actual, starts, duration_s)
-    chosen = came[np.arange(len(came)), earliest_least(planned, past.forecast)]
-    at_once = came[:, 0]
-    total = float(at_once.sum())
-    if total <= 0:
-        return Backtest(len(past), past.mape, 0.0, 0.0)
+    issues, chosen = np.arange(len(came)), earliest_least(planned, past.forecast)
+    at_once, said = came[:, 0], planned[:, 0]
+    if min(at_once.sum(), said.sum()) <= 0:
+        return Backtest(len(past), past.mape, 0.0, 0.0, 0.0)
     return Backtest(
         issues=len(past),
         mape=past.mape,
-        saving=float((at_once - chosen).sum()) / total,
-        attainable=float((at_once - came.min(axis=1)).sum()) / total,
+        saving=float((at_once - came[issues, chosen]).sum() / at_once.sum()),
+        promised=float((said - planned[issues, chosen]).sum() / said.sum()),
+        attainable=float((at_once - came.min(axis=1)).sum() / at_once.sum()),
     )

@@ -243,8 +243,6 @@ def _floats(values: Iterable[float]) -> Floats:
 def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
     """Return the greenest start with its mean, and the mean of a start at once.
 
-    Where the forecast does not pay, the start at once is the only one.
-
     They depend only on zone and duration: each duration is solved once, for all zones together.
     """
     best_start_s = np.full_like(duration_s, horizon.earliest_s)
@@ -255,7 +253,7 @@ def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floa
         latest_s = max(horizon.latest_s(length), horizon.earliest_s)
         starts = breakpoint_starts(horizon.earliest_s, latest_s, length)
         means = window_means(horizon.intensity, starts, length)
-        chosen = np.where(horizon.may_wait(length), earliest_least(means, horizon.intensity), 0)[zones]
+        chosen = earliest_least(means, horizon.intensity)[zones]
         best_start_s[members] = starts[chosen]
         best_mean[members] = means[zones, chosen]
         now_mean[members] = means[zones, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import numpy as np
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.forecast.issues import Forecasting
 from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of
-from harchos_infra.planner.gate import Gate
+from harchos_infra.planner.gate import Verdict, Wish, judge, trusted
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S
 
@@ -28,7 +28,8 @@ class Horizon:
     """Hours from the UTC hour of the earliest start. Offsets `…_s` are seconds from its beginning.
 
     `rows` maps a zone to its row of `intensity`, of shape (zones, hours) in g/kWh; `unknown` says of a zone
-    why there is no figure. `gate` judges the forecast, if the hours to come are one.
+    why there is no figure. Where they are a forecast that the job may wait on, `verdicts` say of each zone
+    how far it is trusted, and `intensity` is what that leaves of it.
     """
 
     base: datetime
@@ -39,7 +40,7 @@ class Horizon:
     intensity: NDArray[np.float64]
     bases: tuple[Basis, ...]
     unknown: dict[str, str] = field(default_factory=dict)
-    gate: Gate | None = None
+    verdicts: tuple[Verdict, ...] = ()
 
     @classmethod
     def of(cls, request: Request, signal: Signal, zones: Iterable[str], longest_s: int) -> Horizon:
@@ -68,24 +69,26 @@ class Horizon:
             bases.append(intensity.basis)
         check_same_factors(bases)
         matrix = np.array(series) if series else np.zeros((0, hours))
-        gate = Gate(signal, base, hours) if isinstance(signal, Forecasting) else None
-        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, gate)
+        horizon = cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown)
+        if not isinstance(signal, Forecasting) or not rows:
+            return horizon
+        return horizon._judged(signal, {longest_s, *request.durations_s()})
+
+    def _judged(self, forecast: Forecasting, durations_s: set[int]) -> Horizon:
+        """Return the horizon with its forecast as far as it is trusted; as it is where nothing can wait."""
+        waiting = [length for length in durations_s if self.latest_s(length) > self.earliest_s]
+        if not waiting:
+            return self
+        wish = Wish(self.base, self.earliest_s, self.latest_s(max(waiting)), max(waiting))
+        verdicts = [judge(forecast, zone, wish) for zone in self.rows]
+        intensity, bases = trusted(self.intensity, list(self.bases), verdicts, wish)
+        return replace(self, intensity=intensity, bases=tuple(bases), verdicts=tuple(verdicts))
 
     def latest_s(self, duration_s: int) -> int:
         """Return the latest start that is looked at; before `earliest_s` where the deadline is too near."""
         if self.deadline_s is None:
             return self.earliest_s
         return min(self.deadline_s - duration_s, self.earliest_s + LIMIT_S)
-
-    def may_wait(self, duration_s: int) -> NDArray[np.bool_]:
-        """Tell of each zone whether a job may start later than at once there: shape (zones,)."""
-        latest_s = self.latest_s(duration_s)
-        if self.gate is None or latest_s <= self.earliest_s:
-            return np.ones(len(self.rows), dtype=bool)
-        judge = self.gate.may_wait
-        return np.array(
-            [judge(zone, self.earliest_s, latest_s, duration_s) for zone in self.rows], dtype=bool
-        )
 
     def moment(self, offset_s: int) -> datetime:
         """Return the time `offset_s` seconds from the beginning."""

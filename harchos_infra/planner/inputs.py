@@ -11,10 +11,11 @@ import numpy as np
 
 from harchos_infra import __version__
 from harchos_infra.catalog import Catalog
+from harchos_infra.grid.forecast.issues import Forecasting
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_UTILIZATION, Estimates
-from harchos_infra.planner.gate import Gate
+from harchos_infra.planner.gate import Verdict
 from harchos_infra.planner.horizon import LIMIT_S
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import Ranking
@@ -67,28 +68,27 @@ def inputs(
         "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
-    if estimates.horizon.gate is not None:
-        found["forecast"] = _forecast(estimates.horizon.gate)
+    if isinstance(signal, Forecasting):
+        found["forecast"] = [_worth(verdict) for verdict in estimates.horizon.verdicts]
     return {**found, "hash": _hash(document, found)}
 
 
-def _forecast(gate: Gate) -> list[dict[str, Any]]:
-    """Return what waiting on the forecast was worth in each zone, for each duration of the job."""
-    return [
-        {
-            "zone": verdict.zone,
-            "method": verdict.method,
-            "durationSeconds": verdict.duration_s,
-            "issues": verdict.backtest.issues,
-            "mape": verdict.backtest.mape,
-            "saving": verdict.backtest.saving,
-            "attainable": verdict.backtest.attainable,
-            "shareKept": verdict.backtest.share_kept,
-            "mayWait": verdict.may_wait,
-            "reason": verdict.reason,
-        }
-        for _, verdict in sorted(gate.verdicts.items())
-    ]
+def _worth(verdict: Verdict) -> dict[str, Any]:
+    """Return what waiting on the forecast was worth in a zone, for this job."""
+    found = verdict.backtest
+    return {
+        "zone": verdict.zone,
+        "method": verdict.method,
+        "issues": found.issues,
+        "mape": found.mape,
+        "saving": found.saving,
+        "promised": found.promised,
+        "attainable": found.attainable,
+        "shareKept": found.share_kept,
+        "trust": found.trust,
+        "mayWait": verdict.may_wait,
+        "reason": verdict.reason,
+    }
 
 
 def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -26,7 +26,8 @@ HOUR_S = 3600
 MOST_WEEKS = 134
 REPLAYED_WEEKS = 44
 """A replayed year comes round again: more of it would hold the very hours that are to be forecast."""
-LIVE_WEEKS = 14
+LIVE_WEEKS = 26
+"""Of a live source: enough for the ridge and for past issues, and not too many calls."""
 _MOST_MISSING = 0.05
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 LEADS = WEEK_H
-LEAST_WEEKS = 8
+LEAST_WEEKS = 20
+"""With less it errs more than the blend alone."""
 _PROFILE_DAYS = WEEKS * 7
 _RECENT_D = 2
 _DUMMY = 0.3
@@ -44,7 +45,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """See the module's own page for the formula. `weeks` of history are read, LEAST_WEEKS or more."""
+    """See the module's own page for the formula. `weeks` of history are read, 4 at least."""
 
     weeks: int = 26
     name: str = "ridge"

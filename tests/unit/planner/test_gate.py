@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ class Forecast(SmallSignal):
     """A forecast of FALLING in every zone, whose past issues came true, or the other way round."""
 
     upside_down: frozenset[str] = frozenset()
+    came: Mapping[str, list[float]] = field(default_factory=dict)
     issues: int = 28
 
     @property
@@ -37,6 +39,8 @@ class Forecast(SmallSignal):
     def past_issues(self, zone: str, hours: int) -> PastIssues:
         said = np.tile(self.series[zone][:hours], (self.issues, 1)).astype(float)
         came = 10 - said if zone in self.upside_down else said
+        if zone in self.came:
+            came = np.tile(self.came[zone][:hours], (self.issues, 1))
         return PastIssues(np.arange(self.issues), said, came)
 
 
@@ -86,16 +90,39 @@ def test_the_place_is_chosen_on_the_forecast_all_the_same() -> None:
     assert (made.decision, made.chosen.segments[0].zone) == ("schedule_now", "B")
 
 
-def test_each_duration_is_judged_for_itself() -> None:
+def test_a_plan_promises_what_past_forecasts_have_kept() -> None:
+    """The earliest window's mean was as promised, and the others came down from it half as far."""
+    first = (9 * 40 + 8 * 60 + 7 * 20) / 120
+    half = [first + (value - first) / 2 for value in FALLING]
+    signal = Forecast({"A": FALLING}, came={"A": half})
+    made = planned(signal)
+    assert made.chosen is not None
+    assert made.inputs["forecast"][0]["trust"] == pytest.approx(0.5)
+    mean = made.chosen.breakdown["operationalGco2e"] / made.chosen.energy_kwh
+    assert mean == pytest.approx((first + (2 * 40 + 1 * 80) / 120) / 2)
+    assert "counted at 50%" in made.chosen.segments[0].intensity_basis
+
+
+def test_a_start_at_once_is_as_the_forecast_has_it() -> None:
+    trusted = planned(Forecast({"A": FALLING}))
+    gated = planned(Forecast({"A": FALLING}, upside_down=frozenset("A")))
+    first, second = (made.baselines["runNowCheapest"] for made in (trusted, gated))
+    assert first is not None
+    assert second is not None
+    assert first.gco2e == pytest.approx(second.gco2e)
+
+
+def test_a_machine_too_slow_to_wait_does_not_keep_a_faster_one_from_being_judged() -> None:
     catalog = SmallCatalog([region("aws/A", zone="A")], [offer("aws/A"), offer("aws/A", gpu="T4")])
     document = workload(
-        duration={"default": "2h", "byGpu": {"T4": "3h"}},
+        duration={"default": "2h", "byGpu": {"T4": "20h"}},
         deadline="9h",
         objective="greenest",
         gpu={"count": 1},
     )
-    made = plan(document, catalog=catalog, signal=Forecast({"A": FALLING}), now=NOW)
-    assert [verdict["durationSeconds"] for verdict in made.inputs["forecast"]] == [7200, 10800]
+    series = {"A": [*FALLING, *[1.0] * 20]}
+    made = plan(document, catalog=catalog, signal=Forecast(series, upside_down=frozenset("A")), now=NOW)
+    assert made.decision == "schedule_now"
 
 
 def test_without_a_deadline_nothing_is_judged() -> None:

@@ -130,8 +130,8 @@ def test_bridged_hours_are_said() -> None:
 
 
 def test_a_short_history_falls_back_to_the_blend_and_says_so() -> None:
-    early = FIRST + timedelta(weeks=10)
-    assert "blend (1680 h are known" in ForecastSignal(Record(series()), "ridge", early).method("A")
+    early = FIRST + timedelta(weeks=20)
+    assert "blend (3360 h are known" in ForecastSignal(Record(series()), "ridge", early).method("A")
 
 
 def test_without_three_weeks_there_is_no_forecast() -> None:
