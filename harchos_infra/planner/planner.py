@@ -7,7 +7,8 @@ deadline and budgets; ranking; reasons for all that lost, or the nearest miss if
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,12 +53,12 @@ def plan(
     broken = limits(request, estimates)
     feasible = [index for index, misses in enumerate(broken) if not misses]
     ranking = rank(Objective.of(request.spec), estimates, feasible) if feasible else None
-    lost = [
-        *(_lost(estimates, ranking) if ranking else ()),
+    failed = [
         *((offer, misses[0]) for offer, misses in zip(estimates.offers, broken, strict=True) if misses),
         *unknown,
         *((offer, misses[0]) for offer, misses in zip(catalog.offers, verdicts, strict=True) if misses),
     ]
+    rejected = (*(_compared(estimates, ranking) if ranking else ()), *(_failed(o, m) for o, m in failed))
     chosen = schedule(estimates, int(ranking.members[0])) if ranking else None
     document = public_document(workload)
     return Plan(
@@ -69,10 +70,10 @@ def plan(
         frontier=tuple(schedule(estimates, int(ranking.members[i])) for i in ranking.front)
         if ranking
         else (),
-        rejected=tuple(_rejection(offer, miss) for offer, miss in lost),
+        rejected=rejected,
         inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
         nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
-        summary=_summary(len(catalog.offers), len(feasible), [miss for _, miss in lost]),
+        summary=_summary(len(catalog.offers), len(feasible), rejected),
         horizon=_shown(estimates, chosen) if chosen else {},
     )
 
@@ -81,20 +82,20 @@ def _order(offer: Offer) -> tuple[str, str, str, str]:
     return offer.provider, offer.region, offer.instance_type, offer.market
 
 
-def _lost(estimates: Estimates, ranking: Ranking) -> list[tuple[Offer, Miss]]:
-    members = ranking.members[1:].tolist()
-    reasons = explain(estimates, ranking)
-    return [(estimates.offers[index], miss) for index, miss in zip(members, reasons, strict=True)]
+def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
+    """Yield the feasible candidates but the first in order of rank, with the figures compared."""
+    members, usd, gco2e = (column[1:].tolist() for column in (ranking.members, ranking.usd, ranking.gco2e))
+    for index, miss, cost, grams in zip(members, explain(estimates, ranking), usd, gco2e, strict=True):
+        start = estimates.horizon.moment(int(estimates.best_start_s[index]))
+        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, cost, grams, start)
 
 
-def _rejection(offer: Offer, miss: Miss) -> Rejection:
+def _failed(offer: Offer, miss: Miss) -> Rejection:
     return Rejection(*_order(offer), miss.reason, miss.detail)
 
 
-def _summary(considered: int, feasible: int, lost: Sequence[Miss]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for miss in lost:
-        counts[miss.reason] = counts.get(miss.reason, 0) + 1
+def _summary(considered: int, feasible: int, rejected: Sequence[Rejection]) -> dict[str, int]:
+    counts = Counter(lost.reason for lost in rejected)
     by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {"considered": considered, "feasible": feasible, **dict(by_count)}
 
