@@ -84,7 +84,7 @@ def headline(plan: Plan) -> list[str]:
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
         *_savings(plan, plan.chosen),
-        *_caution(plan),
+        *caution(plan),
     ]
 
 
@@ -99,7 +99,7 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     yield _lost(plan)
     if explain or any(lost.reason in _COMPARED for lost in plan.rejected):
         yield _losers(plan, explain)
-    yield _inputs(plan)
+    yield inputs(plan)
 
 
 def _why(plan: Plan) -> str:
@@ -117,7 +117,8 @@ def _why(plan: Plan) -> str:
     )
 
 
-def _caution(plan: Plan) -> Iterator[str]:
+def caution(plan: Plan) -> Iterator[str]:
+    """Yield what a reader must know before relying on the plan."""
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
     if plan.inputs["signal"]["name"].startswith("replay"):
         yield "carbon figures replay past hours: they are no forecast of these"
@@ -235,7 +236,8 @@ def _losers(plan: Plan, explain: bool) -> Section:
     )
 
 
-def _inputs(plan: Plan) -> Section:
+def inputs(plan: Plan) -> Section:
+    """Return where each figure is from and how old it is."""
     inputs = plan.inputs
     signal, prices, objective = inputs["signal"], inputs["catalog"]["prices"], inputs["objective"]
     rows = [

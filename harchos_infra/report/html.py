@@ -142,7 +142,7 @@ def _main(record: RunRecord, account: Account) -> list[Markup]:
         table(sections.metering(record, account)),
         shown(sections.sci),
         tag("h2", "The alternatives"),
-        plot(front.front, WIDE_PX, "front"),
+        figure(partial(front.front, record.plan), WIDE_PX, "front"),
         *map(shown, HISTORY),
         tag("h2", "How it was worked out"),
         tag("ul", *(tag("li", sentence) for sentence in method(record, account)), class_="method"),
