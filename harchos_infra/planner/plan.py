@@ -70,11 +70,12 @@ class Schedule:
         return self.segments[0].start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rejection:
     """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas.
 
     One that was compared has its figures, too: USD, gCO2e as compared, and its best start.
+    Not frozen only because a plan makes thousands, each in a third of the time.
     """
 
     provider: str
