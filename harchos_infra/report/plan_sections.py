@@ -11,8 +11,8 @@ from harchos_infra.report.section import Section
 from harchos_infra.report.wording import grams, intensity, known, kwh, usd, utc
 
 BEST_SHOWN = 8
-COMPARED_SHOWN = 1500
-FAILED_SHOWN = 1500
+COMPARED_SHOWN = 1000
+FAILED_SHOWN = 700
 
 
 def compared(plan: dict[str, Any]) -> Section:
