@@ -13,6 +13,8 @@ from harchos_infra.report.section import Section
 Draw = Callable[[float, str], Figure | None]
 """Draws a figure of a width in pixels; the key makes its ids unique on the page."""
 
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+"""A cell whose date and hour stay on one line."""
 WIDE_PX, HALF_PX, NARROW_PX = 976.0, 468.0, 360.0
 
 
@@ -92,15 +94,15 @@ def titled(section: Section) -> Markup:
 def table(section: Section) -> Markup:
     """Return a table with its notes."""
 
-    def side(index: int) -> str | None:
-        return "right" if index in section.right else None
+    def kind(index: int, words: str) -> str | None:
+        return "right" if index in section.right else "time" if TIME.fullmatch(words) else None
 
-    head = (tag("th", words, scope="col", class_=side(i)) for i, words in enumerate(section.headers))
+    head = (tag("th", words, scope="col", class_=kind(i, words)) for i, words in enumerate(section.headers))
     rows = (
         tag(
             "tr",
             tag("th", row[0], scope="row"),
-            *(tag("td", c, class_=side(i)) for i, c in enumerate(row[1:], 1)),
+            *(tag("td", c, class_=kind(i, c)) for i, c in enumerate(row[1:], 1)),
         )
         for row in section.rows
     )

@@ -152,8 +152,7 @@ def _span(start: datetime, end: datetime) -> tuple[str, str]:
 
 
 def _minute(at: datetime) -> str:
-    """Return a UTC time whose date and hour stay on one line."""
-    return utc(at).removesuffix(" UTC").replace(" ", "\u00a0")
+    return utc(at).removesuffix(" UTC")
 
 
 def _offer(entry: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ COLUMN_PX = 4.4
 """A column is at least so wide; more hours than fit are averaged."""
 _BIN_HOURS = (1, 2, 3, 4, 6, 8, 12, 24)
 _WIDE_PX = 700
-_DARK = 5
+DARK = 5
 """Words on colours from here on are light."""
 
 
@@ -152,7 +152,7 @@ class Board:
     def _hatch(self, zone: ZoneHours) -> None:
         canvas, top = self.canvas, self.top(zone.zone)
         level = self.levels.of(zone.gco2_per_kwh[0])
-        shade = "dark" if level >= _DARK else "light"
+        shade = "dark" if level >= DARK else "light"
         canvas.add(
             "rect",
             x=canvas.left,

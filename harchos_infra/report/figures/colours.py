@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from math import cos, radians, sin
 
-LIGHTEST, DARKEST = 0.955, 0.30
+LIGHTEST, DARKEST = 0.945, 0.29
 _KNOTS = ((0.05, 115.0), (0.13, 85.0), (0.16, 55.0), (0.16, 25.0), (0.13, -15.0), (0.07, -50.0))
 """Chroma and hue in degrees, equally far apart along the ramp."""
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from harchos_infra.report.atlas import Atlas, ZoneHours
+from harchos_infra.report.figures.board import DARK
 from harchos_infra.report.figures.colours import DARKEST, LIGHTEST, ramp
 from harchos_infra.report.figures.heatmap import ROWS_SHOWN, heatmap
 from harchos_infra.report.figures.levels import COLOURS, Levels
@@ -166,3 +167,15 @@ def test_the_deadline_is_marked_where_it_is_on_the_map():
 
 def test_nothing_to_draw_is_no_figure():
     assert heatmap(atlas(), [], WIDE, "m", deadline=None) is None
+
+
+def test_words_on_a_colour_can_be_read():
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(f * c for f, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for level, colour in enumerate(COLOURS):
+        ink = "#ffffff" if level >= DARK else "#17202a"
+        dim, bright = sorted((luminance(colour), luminance(ink)))
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5, f"{ink} on {colour} (WCAG 2.2, 1.4.3)"
