@@ -101,7 +101,7 @@ def table(section: Section) -> Markup:
     rows = (
         tag(
             "tr",
-            tag("th", row[0], scope="row"),
+            tag("th", row[0], scope="row", class_=kind(0, row[0])),
             *(tag("td", c, class_=kind(i, c)) for i, c in enumerate(row[1:], 1)),
         )
         for row in section.rows

@@ -29,7 +29,7 @@ from harchos_infra.report.page import (
 )
 from harchos_infra.report.planned import baseline_name, counted_gco2e, read_schedule
 from harchos_infra.report.section import Section
-from harchos_infra.report.wording import duration, grams, intensity, known, kwh, share, usd, utc
+from harchos_infra.report.wording import duration, grams, intensity, known, kwh, share, significant, usd, utc
 
 MAP_LEGEND = (
     ("i-box plan", "the plan"),
@@ -85,7 +85,7 @@ def _header(plan: dict[str, Any], headline: Sequence[str], cautions: Sequence[st
 def _cards(plan: dict[str, Any]) -> Iterator[Markup]:
     chosen = read_schedule(plan["chosen"])
     egress = f", {usd(chosen.cost.transfer)} of it egress" if chosen.cost.transfer else ""
-    yield card("Cost", usd(chosen.cost.total), f"{duration(chosen.duration_s)} at list prices{egress}")
+    yield card("Cost", usd(chosen.cost.total), f"{_machine_time(plan['chosen'])} at list prices{egress}")
     counted = plan["inputs"]["objective"]["carbon"]
     embodied = "" if "embodied" in counted else f"; embodied {known(chosen.carbon.embodied, grams)} beside it"
     yield card(
@@ -103,6 +103,21 @@ def _cards(plan: dict[str, Any]) -> Iterator[Markup]:
                 f"gCO2e: {grams(ours)} instead of {grams(theirs)}; USD {_part(dollars, baseline['costUsd'])}",
                 "card plan",
             )
+
+
+def _machine_time(schedule: dict[str, Any]) -> str:
+    """Return how long machines are rented: pauses do not count, nodes do."""
+    seconds = [_seconds(segment) for segment in schedule["segments"]]
+    nodes = [segment["nodes"] for segment in schedule["segments"]]
+    if max(nodes) == 1:
+        return duration(sum(seconds))
+    node_h = sum(s * n for s, n in zip(seconds, nodes, strict=True)) / 3600
+    return f"{significant(node_h)} node-hours"
+
+
+def _seconds(segment: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(segment[key]) for key in ("start", "end"))
+    return (end - start).total_seconds()
 
 
 def _part(saved: float, whole: float) -> str:

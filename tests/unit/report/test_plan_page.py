@@ -16,6 +16,7 @@ from harchos_infra.report.section import Section
 from support.page import EVIL, Page, check_inert, check_sound
 from support.records import HORIZON, NOW, home, iso, plan, schedule, segment
 
+HOUR = timedelta(hours=1)
 GRAMS = {"SE-SE3": 20.0, "DE": 400.0, "US-MIDA-PJM": 450.0, "FLAT": 300.0}
 ZONES = {
     ("aws", "eu-north-1"): "SE-SE3",
@@ -186,6 +187,22 @@ def test_the_cards_say_what_the_plan_costs_and_saves():
     at = found.index("Saves against run now, home region")
     assert found[at + 1] == f"+{100 * (1 - ours / theirs):.0f} %"
     assert "$1.61" in found
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"), [(1, "2 h at list prices"), (3, "6.00 node-hours at list prices")]
+)
+def test_the_cost_card_counts_the_machines_and_not_the_pauses(nodes, said):
+    parts = [
+        segment(
+            nodes=nodes,
+            start=iso(NOW + a * HOUR),
+            end=iso(NOW + (a + 1) * HOUR),
+            intensityGco2PerKwh=[20.0, 20.0],
+        )
+        for a in (0, 9)
+    ]
+    assert said in [text.replace("\u00a0", " ") for text in Page(page(made(chosen=schedule(*parts)))).texts]
 
 
 def test_a_plan_that_spends_more_says_so():
