@@ -136,7 +136,7 @@ class _Reading:
             for what in self._relations(number, values):
                 self._fail(number, what)
         if len(self._errors) == found:
-            self._rows.append(tuple(values.get(name) for name in (*REQUIRED, *OPTIONAL)) + (number,))
+            self._rows.append((*(values.get(name) for name in (*REQUIRED, *OPTIONAL)), number))
 
     def _cell(self, number: int, name: str, text: str) -> Any:
         try:

@@ -2,10 +2,10 @@
 
     running  = kW x integral of the actual intensity of the zone over the span
     restarts = restart kWh x intensity of the hour of each resume, of those after the first start
-    moves    = GB of state x kWh per GB x mean intensity of both ends
+    moves    = GB of state x kWh per GB x mean intensity of both ends, from the job's arrival to its deadline
 
-State lies at home when a job arrives. What starts elsewhere has it moved in the hour of arrival; a move between
-spans takes place in the hour in which the job goes on.
+State lies at home when a job arrives; each change of zone moves it, the first one away from home included. In
+which hour it travels is not planned, so that both ends count with their mean over the job's own hours.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
     later = np.flatnonzero(~first)
     came_from = np.where(first, jobs.home[spans.job], np.roll(spans.zone, 1))
     moved = np.flatnonzero(came_from != spans.zone)
-    when = np.where(first, jobs.arrival_s[spans.job], spans.start_s) // HOUR_S
-    gb = jobs.state_gib[spans.job[moved]] * GB_PER_GIB
-    both = (actual[came_from[moved], when[moved]] + actual[spans.zone[moved], when[moved]]) / 2
+    mover = spans.job[moved]
+    gb = jobs.state_gib[mover] * GB_PER_GIB
+    both = sum(_own_mean(prefix, jobs, mover, ends[moved]) for ends in (came_from, spans.zone)) / 2
     started = jobs.restart_kwh[spans.job[later]]
     begun, ended = np.flatnonzero(first), np.flatnonzero(np.roll(first, -1))
 
@@ -133,6 +133,13 @@ def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
         end_s=spans.end_s[ended],
         delay_s=spans.end_s[ended] - jobs.arrival_s - jobs.duration_s,
     )
+
+
+def _own_mean(prefix: Floats, jobs: Jobs, job: Ints, zone: Ints) -> Floats:
+    """Return the mean intensity of a zone over the hours from a job's arrival to its deadline."""
+    first, end = jobs.arrival_s[job] // HOUR_S, -(-jobs.deadline_s[job] // HOUR_S)
+    mean: Floats = (prefix[zone, end] - prefix[zone, first]) / (end - first)
+    return mean
 
 
 def _integral(prefix: Floats, actual: Floats, zone: Ints, at_s: Ints) -> Floats:
