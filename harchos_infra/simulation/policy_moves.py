@@ -118,7 +118,7 @@ def _programmes(jobs: Jobs, world: World, progress: Progress, now_s: Ints) -> Sp
         if slot == 0:
             parts.append(Spans(member, state.zone, now, now + state.left_s))
             continue
-        hour, phase = divmod(int(now[0]), HOUR_S)
+        phase = int(now[0]) % HOUR_S
         slots = int(jobs.deadline_s[place] - now[0]) // slot
         seen = world.seen(zones[member], now // HOUR_S, -(-(phase + slots * slot) // HOUR_S))
         kept = _undominated(seen[0], zones[place], {int(job.home[0]), int(state.zone[0])})
