@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,7 @@ def by_moves(jobs: Jobs, world: World) -> Spans:
 def oracle(jobs: Jobs, world: World) -> Spans:
     """Return for each job the least that its deadline allows in hindsight: windows, pauses and moves."""
     knowing = World(world.series, Perfect(world.series), None, world.prices, world.tick)
+    jobs = replace(jobs, expected_s=jobs.duration_s)
     best = by_window(jobs, knowing, anywhere=True)
     pausable = np.flatnonzero(jobs.interruptible)
     if not len(pausable):
