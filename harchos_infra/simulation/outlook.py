@@ -206,15 +206,21 @@ class Issued:
                 f"{ahead} h ahead",
                 hint="simulate jobs whose deadlines the forecasts reach",
             )
-        return issues.values[issues.begin[newest][:, None] + np.minimum(inside, end[:, None] - 1)]
+        places = issues.begin[newest][:, None] + np.minimum(inside, end[:, None] - 1)
+        values: Floats = issues.values[places]
+        return values
 
 
 def _ahead(values: Floats, zone: Ints, hour: Ints, ahead: int) -> Floats:
     """Return a copy of `ahead` hours of each row, the last hour repeated after the end."""
     hours = values.shape[1]
-    if len(hour) and int(hour.max()) + ahead <= hours:
-        return np.lib.stride_tricks.sliding_window_view(values, ahead, axis=1)[zone, hour]
-    return values[zone[:, None], np.minimum(hour[:, None] + np.arange(ahead), hours - 1)]
+    inside = len(hour) and int(hour.max()) + ahead <= hours
+    view: Floats = (
+        np.lib.stride_tricks.sliding_window_view(values, ahead, axis=1)[zone, hour]
+        if inside
+        else values[zone[:, None], np.minimum(hour[:, None] + np.arange(ahead), hours - 1)]
+    )
+    return view
 
 
 def _check_set(path: Path, issues: Issues | None, series: Series, row: int) -> None:

@@ -136,7 +136,8 @@ def _in_seconds(jobs: Jobs, world: World, zones: Ints, progress: Progress, now_s
 def room(earliest_s: int, deadline_s: int) -> Ints:
     """Return the seconds of each hour that lie in [earliest_s, deadline_s), from that of `earliest_s` on."""
     marks = np.arange(-(-deadline_s // HOUR_S) + 1) * HOUR_S
-    return np.diff(np.clip(marks, earliest_s, deadline_s))
+    inside = np.clip(marks, earliest_s, deadline_s)
+    return inside[1:] - inside[:-1]
 
 
 def cheapest_mean_hours(seen: Floats, room_s: Ints, work_s: Ints) -> Floats:

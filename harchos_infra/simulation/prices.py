@@ -10,9 +10,9 @@ import numpy as np
 from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.catalog.gpu import matches, suggest
 from harchos_infra.errors import HarchosError
-from harchos_infra.simulation.jobs import Jobs
+from harchos_infra.simulation.jobs import HOUR_S, Jobs
 from harchos_infra.simulation.series import Series
-from harchos_infra.simulation.spans import GB_PER_GIB, HOUR_S, Spans
+from harchos_infra.simulation.spans import GB_PER_GIB, Spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class Prices:
         came_from = np.where(first, jobs.home[spans.job], np.roll(spans.zone, 1))
         gb = jobs.state_gib[spans.job] * GB_PER_GIB
         moved = np.where(gb > 0, gb * self.egress_usd_gb[came_from, spans.zone], 0.0)
-        return np.bincount(spans.job, weights=paid + moved, minlength=len(jobs))
+        return np.bincount(spans.job, weights=paid + moved, minlength=len(jobs)).astype(np.float64)
 
 
 def _order(offer: Offer) -> tuple[float, str, str, str]:

@@ -45,7 +45,8 @@ class Outcome:
 class Result:
     """A policy beside run-now, greenest-now, itself with foresight and the oracle.
 
-    `foresight` is None where the policy has it, or looks at no forecast. Savings are shares of run-now's grams; negative where the policy takes more.
+    `foresight` is None where the policy has it, or looks at no forecast. Savings are shares of
+    run-now's grams, negative where the policy takes more.
     """
 
     jobs: Jobs

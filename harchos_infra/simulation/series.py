@@ -39,7 +39,7 @@ class Series:
     @property
     def hours(self) -> int:
         """Number of hours."""
-        return self.gco2_per_kwh.shape[1]
+        return int(self.gco2_per_kwh.shape[1])
 
     def moment(self, offset_s: float) -> datetime:
         """Return the time that many seconds after the first sample."""

@@ -117,7 +117,7 @@ def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
     begun, ended = np.flatnonzero(first), np.flatnonzero(np.roll(first, -1))
 
     def by_job(places: Ints, values: Floats) -> Floats:
-        return np.bincount(spans.job[places], weights=values, minlength=count)
+        return np.bincount(spans.job[places], weights=values, minlength=count).astype(np.float64)
 
     every = np.arange(len(spans.job))
     return Account(
