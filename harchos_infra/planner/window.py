@@ -59,9 +59,12 @@ def window_means(
 
 def _integral(prefix: NDArray[np.float64], at_s: NDArray[np.int64]) -> NDArray[np.float64]:
     hour, second = np.divmod(at_s, HOUR_S)
-    following = np.minimum(hour + 1, prefix.shape[1] - 1)
-    rise = prefix[:, following] - prefix[:, hour]
-    integral: NDArray[np.float64] = prefix[:, hour] + rise * (second / HOUR_S)
+    integral: NDArray[np.float64] = np.take(prefix, hour, axis=1)
+    if second.any():
+        rise = np.take(prefix, np.minimum(hour + 1, prefix.shape[1] - 1), axis=1)
+        rise -= integral
+        rise *= second / HOUR_S
+        integral += rise
     return integral
 
 
