@@ -47,7 +47,7 @@ class Board:
         canvas = Canvas(
             width,
             34 + pitch * len(zones) + 66,
-            left=214 if wide else 92,
+            left=214 if wide and any(zone.regions for zone in zones) else 92,
             right=46 if wide else 36,
             top=34,
             bottom=66,
@@ -85,7 +85,8 @@ class Board:
             canvas.add("line", x1=x, x2=x, y1=canvas.top - 5, y2=canvas.top, class_="axis")
             near_end: Anchor = "end" if x > canvas.x_end - 18 else "middle"
             canvas.text(x, canvas.top - 9, label, "start" if x < canvas.left + 18 else near_end)
-        canvas.text(0, canvas.top - 9, "grid zone, regions" if self.wide else "grid zone", class_="unit")
+        head = "grid zone, regions" if canvas.left > 92 else "grid zone"
+        canvas.text(0, canvas.top - 9, head, class_="unit")
         canvas.text(canvas.width, canvas.top - 9, "mean", "end", "unit")
         for zone in self.zones:
             baseline = self.top(zone.zone) + self.pitch / 2 + 4
@@ -161,7 +162,9 @@ class Board:
             height=self.pitch - 1,
             class_=f"flat on-{shade}",
         )
-        words = f"{zone.method}: the same every hour" if self.wide else "no hourly figures"
+        words = f"{zone.method}: the same every hour"
+        if 6.2 * len(words) > canvas.x_end - canvas.left:
+            words = "no hourly figures"
         canvas.add(
             "text",
             words,
@@ -181,10 +184,8 @@ class Board:
                 f"M{a[0] + a[2]:.1f} {a[1] + self.pitch / 2:g}L{b[0]:.1f} {b[1] + self.pitch / 2:g}"
                 for a, b in pairwise(boxes)
             )
-            d = links + "".join(
-                f"M{x:.1f} {y:g}h{wide:.1f}v{self.pitch:g}h{-wide:.1f}z" for x, y, wide in boxes
-            )
-            self.canvas.add("path", d=d, class_="halo")
+            d = links + "".join(map(self._outline, boxes))
+            self.canvas.add("path", d=d, class_=f"halo {route.class_}")
             self.canvas.add(
                 "path", tag("title", f"{route.name}: {route.words}"), d=d, class_=f"route {route.class_}"
             )
@@ -192,8 +193,17 @@ class Board:
             if route.class_ != "sample":
                 self._name(route)
 
+    def _outline(self, box: tuple[float, float, float]) -> str:
+        """Return the path of a box, or of a small circle for a point."""
+        x, y, wide = box
+        if not wide:
+            return f"M{x - 3:.1f} {y + self.pitch / 2:g}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z"
+        return f"M{x:.1f} {y:g}h{wide:.1f}v{self.pitch:g}h{-wide:.1f}z"
+
     def _box(self, stretch: Stretch) -> tuple[float, float, float]:
-        """Return left edge, upper edge and width of a stretch, 4 px wide at least."""
+        """Return left edge, upper edge and width of a stretch: 4 px at least, none for a point."""
+        if stretch.start == stretch.end:
+            return self.x(stretch.start.timestamp()), self.top(stretch.zone), 0.0
         x0 = self.x(max(stretch.start, self.start).timestamp())
         x1 = self.x(min(stretch.end, self.end).timestamp())
         return min(x0, self.canvas.x_end - 4), self.top(stretch.zone), max(x1 - x0, 4)

@@ -32,7 +32,7 @@ def heatmap(
     return Figure(
         board.canvas.render(title, f"{routed or 'no schedule'}; the data follows as a table.", key),
         " ".join(_caption(atlas, shown, board.bin_h)),
-        ("zone", "least", "mean", "most", "cleanest hour, UTC", "regions", "figures are"),
+        ("zone", "least", "mean", "most", "cleanest hour, UTC", "figures are", "regions"),
         tuple(_row(atlas.start, zone) for zone in shown),
         right=(1, 2, 3),
     )
@@ -47,7 +47,8 @@ def _shown(atlas: Atlas, routes: Sequence[Route]) -> tuple[ZoneHours, ...]:
 
 
 def _caption(atlas: Atlas, shown: Sequence[ZoneHours], bin_h: int) -> Iterator[str]:
-    yield "Zones with their regions, cleanest on top; on the right each zone’s mean, gCO2e/kWh."
+    regions = " with their regions" if any(zone.regions for zone in shown) else ""
+    yield f"Zones{regions}, cleanest on top; on the right each zone’s mean, gCO2e/kWh."
     yield f"A column is {'an hour' if bin_h == 1 else f'the mean of {bin_h} hours'} (UTC)."
     more = len(atlas.zones) - len(shown)
     if more > 0:
@@ -62,4 +63,4 @@ def _row(start: datetime, zone: ZoneHours) -> tuple[str, ...]:
     values = zone.gco2_per_kwh
     cleanest = "any" if zone.flat else utc(start + values.index(min(values)) * HOUR).removesuffix(" UTC")
     figures = (significant(v) for v in (min(values), zone.mean, max(values)))
-    return (zone.zone, *figures, cleanest, ", ".join(zone.regions), zone.method)
+    return (zone.zone, *figures, cleanest, zone.method, ", ".join(zone.regions))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where a schedule is for a while."""
+    """Where a schedule is for a while; of no length, it is a point, such as where and when a job arrived."""
 
     zone: str
     start: datetime
@@ -17,7 +17,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A schedule on the map. `class_` is `plan`, `baseline` or `sample`; `words` are its tooltip."""
+    """A schedule on the map. `class_` is `plan`, `baseline` or `sample`, which is not named.
+
+    `words` are its tooltip.
+    """
 
     name: str
     class_: str
