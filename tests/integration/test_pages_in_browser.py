@@ -10,6 +10,7 @@ import pytest
 from harchos_infra.report.figures.levels import COLOURS
 from support import browser
 from support.command import Harchos
+from support.simulations import write_jobs, write_signal
 
 pytestmark = pytest.mark.skipif(browser.find() is None, reason="no Chromium here (apt-get install chromium)")
 
@@ -22,6 +23,17 @@ PLAN = {False: "#0b7a66", True: "#3cc0a4"}
 def plan_page(harchos: Harchos, tmp_path: Path) -> Path:
     page = tmp_path / "plan.html"
     code, _, err = harchos("plan", DIGITS, "--now", "2022-07-01T00:00Z", "--html", str(page))
+    assert code == 0, err
+    return page
+
+
+@pytest.fixture
+def simulation_page(harchos: Harchos, tmp_path: Path) -> Path:
+    page = tmp_path / "simulation.html"
+    files = ("--jobs", str(write_jobs(tmp_path)), "--signal", str(write_signal(tmp_path)))
+    code, _, err = harchos(
+        "simulate", *files, "--policy", "migrate", "--forecast", "perfect", "--html", str(page)
+    )
     assert code == 0, err
     return page
 
@@ -48,6 +60,16 @@ def test_the_map_and_the_plan_on_it_are_drawn(
     assert rows.stop - rows.start > 500, "the map is as tall as its zones"
     on_map = browser.Look(seen.pixels[rows, columns], [], [])
     assert on_map.count(PLAN[dark]) > 40, "the plan's box"
+
+
+def test_a_simulation_is_drawn_and_asks_for_nothing(simulation_page: Path, tmp_path: Path) -> None:
+    seen = browser.look(simulation_page, tmp_path, width=1100, height=2400)
+    assert (seen.console, seen.requested) == ([], [])
+    assert sum(seen.count(colour) > 300 for colour in COLOURS) >= 7
+    on_map = browser.Look(seen.pixels[map_of(seen)], [], [])
+    assert on_map.count(PLAN[False]) > 100, "the jobs"
+    assert seen.count(PLAN[False]) > 5000, "bars and towers"
+    assert browser.scroll_width(simulation_page, tmp_path, width=390) == 390
 
 
 def test_the_page_asks_for_nothing_and_complains_of_nothing(plan_page: Path, tmp_path: Path) -> None:
