@@ -78,9 +78,10 @@ def _check_history(jobs: Jobs, series: Series, outlook: Outlook) -> None:
     early = np.flatnonzero(jobs.arrival_s // HOUR_S < outlook.history_h)
     if len(early):
         job = int(early[0])
+        past_h = jobs.arrival_s[job] / HOUR_S
         raise HarchosError(
-            f"job {jobs.ids[job]!r} (line {jobs.lines[job]}) arrives {jobs.arrival_s[job] / HOUR_S:g} h after the "
-            f"signal's first sample, but forecast {outlook.name} needs {outlook.history_h} h of history",
+            f"job {jobs.ids[job]!r} (line {jobs.lines[job]}) arrives {past_h:g} h after the signal's first "
+            f"sample, but forecast {outlook.name} needs {outlook.history_h} h of history",
             hint=f"give a signal that begins earlier, or jobs from "
             f"{series.moment(outlook.history_h * HOUR_S):%Y-%m-%dT%H:%MZ} on, or --forecast perfect",
         )

@@ -4,8 +4,8 @@
     y(t)     = max(0, shape(t) + e exp(-h / 24))            h hours after the issue, 0 for the first
 
 D is the mean of the last 14 days at the same hour of day, a day weighing 0.9 of the next one; W the mean of
-the last 3 weeks at the same hour of week; e the mean of what was measured beyond the shape in the last 3 hours.
-Hours are counted from the issue, so that neither time zone nor calendar enters.
+the last 3 weeks at the same hour of week; e the mean of what the last 3 hours had beyond the shape. Hours are
+counted from the issue, so that neither time zone nor calendar enters.
 """
 
 from __future__ import annotations

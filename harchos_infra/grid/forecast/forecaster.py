@@ -45,8 +45,10 @@ def forecaster(name: str) -> Forecaster:
     """Return the forecaster of that name; raise HarchosError for any other."""
     from harchos_infra.grid.forecast.blend import Blend
     from harchos_infra.grid.forecast.naive import Persistence, SeasonalNaive
+    from harchos_infra.grid.forecast.ridge import Ridge
 
-    known: dict[str, Forecaster] = {one.name: one for one in (Blend(), Persistence(), SeasonalNaive())}
+    every: tuple[Forecaster, ...] = (Blend(), Ridge(), Persistence(), SeasonalNaive())
+    known = {one.name: one for one in every}
     if name not in known:
         raise HarchosError(f"unknown forecast {name!r}", hint=f"one of {', '.join(known)}")
     return known[name]
