@@ -84,10 +84,12 @@ def _order(offer: Offer) -> tuple[str, str, str, str]:
 
 def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
     """Yield the feasible candidates but the first in order of rank, with the figures compared."""
-    members, usd, gco2e = (column[1:].tolist() for column in (ranking.members, ranking.usd, ranking.gco2e))
-    for index, miss, cost, grams in zip(members, explain(estimates, ranking), usd, gco2e, strict=True):
-        start = estimates.horizon.moment(int(estimates.best_start_s[index]))
-        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, cost, grams, start)
+    usd = estimates.cost_usd.tolist()
+    gco2e = estimates.gco2e(estimates.best_mean, with_embodied=ranking.with_embodied).tolist()
+    start_s = estimates.best_start_s.tolist()
+    for index, miss in zip(ranking.members[1:].tolist(), explain(estimates, ranking), strict=True):
+        figures = usd[index], gco2e[index], estimates.horizon.moment(start_s[index])
+        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, *figures)
 
 
 def _failed(offer: Offer, miss: Miss) -> Rejection:

@@ -59,13 +59,14 @@ def segments(plan: dict[str, Any]) -> Section:
 
 
 def _mean(segment: dict[str, Any]) -> float:
-    """Return the mean intensity over a segment; its first and last hour count as far as they belong to it."""
+    """Return the mean intensity over a segment; its first and last step count as far as they belong to it."""
     start, end = (datetime.fromisoformat(segment[key]).timestamp() for key in ("start", "end"))
-    first = start - start % 3600
+    step_s = segment.get("intensityStepS", 3600)
+    first = start - start % step_s
     total = 0.0
-    for hour, value in enumerate(segment["intensityGco2PerKwh"]):
-        begin = first + 3600 * hour
-        total += value * max(0.0, min(begin + 3600, end) - max(begin, start))
+    for step, value in enumerate(segment["intensityGco2PerKwh"]):
+        begin = first + step_s * step
+        total += value * max(0.0, min(begin + step_s, end) - max(begin, start))
     return total / (end - start)
 
 
