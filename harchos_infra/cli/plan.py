@@ -61,8 +61,10 @@ def plan(
     if html is not None:
         from harchos_infra.cli.output import write_page
         from harchos_infra.cli.plan_page import plan_page
+        from harchos_infra.cli.planning import catalog_for
+        from harchos_infra.grid.parse import parse_signal
 
-        write_page(html, plan_page(made, loaded, signal))
+        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
         note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:

@@ -84,7 +84,7 @@ def headline(plan: Plan) -> list[str]:
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
         *_savings(plan, plan.chosen),
-        *caution(plan),
+        *_caution(plan),
     ]
 
 
@@ -99,7 +99,17 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     yield _lost(plan)
     if explain or any(lost.reason in _COMPARED for lost in plan.rejected):
         yield _losers(plan, explain)
-    yield inputs(plan)
+    yield _inputs(plan)
+
+
+def cautions(plan: Plan) -> list[str]:
+    """Return what a reader must know before relying on the plan."""
+    return list(_caution(plan))
+
+
+def provenance(plan: Plan) -> Iterator[Section]:
+    """Yield what the figures rest on."""
+    yield _inputs(plan)
 
 
 def _why(plan: Plan) -> str:
@@ -117,8 +127,7 @@ def _why(plan: Plan) -> str:
     )
 
 
-def caution(plan: Plan) -> Iterator[str]:
-    """Yield what a reader must know before relying on the plan."""
+def _caution(plan: Plan) -> Iterator[str]:
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
     if plan.inputs["signal"]["name"].startswith("replay"):
         yield "carbon figures replay past hours: they are no forecast of these"
@@ -236,8 +245,7 @@ def _losers(plan: Plan, explain: bool) -> Section:
     )
 
 
-def inputs(plan: Plan) -> Section:
-    """Return where each figure is from and how old it is."""
+def _inputs(plan: Plan) -> Section:
     inputs = plan.inputs
     signal, prices, objective = inputs["signal"], inputs["catalog"]["prices"], inputs["objective"]
     rows = [

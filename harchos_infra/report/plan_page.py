@@ -45,12 +45,17 @@ FRONT_LEGEND = legend(
 
 
 def render_plan_page(
-    plan: Plan, atlas: Atlas, *, headline: Sequence[str], cautions: Sequence[str], inputs: Section
+    plan: Plan,
+    atlas: Atlas,
+    *,
+    headline: Sequence[str],
+    cautions: Sequence[str],
+    provenance: Sequence[Section],
 ) -> str:
     """Return the page.
 
-    `headline` says what was decided and why, `cautions` what is to be known about it, `inputs` where its
-    figures are from: in the words of the text view, so that no view says less than another.
+    `headline` says what was decided and why, `cautions` what is to be known about it, `provenance` what
+    its figures rest on: in the words of the text view, so that no view says less than another.
     """
     document = plan.to_json()
     return page(
@@ -58,7 +63,7 @@ def render_plan_page(
         pattern("hatch-on-light", "#17202a70"),
         pattern("hatch-on-dark", "#ffffff60"),
         _header(document, headline, cautions),
-        tag("main", *_main(document, atlas, inputs)),
+        tag("main", *_main(document, atlas, provenance)),
         tag("footer", f"Planned as of {utc(plan.now)}. Location-based; made by harchos plan."),
     )
 
@@ -124,7 +129,7 @@ def _part(saved: float, whole: float) -> str:
     return share(saved / whole) if whole > 0 else usd(saved)
 
 
-def _main(plan: dict[str, Any], atlas: Atlas, inputs: Section) -> Iterator[Markup]:
+def _main(plan: dict[str, Any], atlas: Atlas, provenance: Sequence[Section]) -> Iterator[Markup]:
     draw = partial(_map, plan, atlas)
     yield tag("h2", "Where and when: grid intensity")
     yield legend(*(MAP_LEGEND if plan["chosen"] else MAP_LEGEND[-1:]))
@@ -140,7 +145,7 @@ def _main(plan: dict[str, Any], atlas: Atlas, inputs: Section) -> Iterator[Marku
     for section in (plan_sections.all_compared(plan), plan_sections.all_failed(plan)):
         if section.rows:
             yield details(section.title, table(section))
-    yield titled(inputs)
+    yield from map(titled, provenance)
 
 
 def _map(plan: dict[str, Any], atlas: Atlas, width: float, key: str) -> Figure | None:

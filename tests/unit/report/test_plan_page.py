@@ -85,14 +85,16 @@ def made(*, hours=36, rejected=REJECTED, deadline=NOW + timedelta(hours=35), **c
     return Plan.from_json(plan(rejected=rejected, inputs=inputs, summary=summary, **changes))
 
 
-def page(a_plan=None, *, headline=("digits: wait 4 h", "why: least USD"), cautions=(), inputs=None):
+def page(a_plan=None, *, headline=("digits: wait 4 h", "why: least USD"), cautions=(), table=None):
     a_plan = a_plan or made()
     return render_plan_page(
         a_plan,
         Atlas.of(a_plan, REGIONS, Signal()),
         headline=headline,
         cautions=cautions,
-        inputs=inputs or Section("Inputs", ("input", "value"), (("signal", "replay; Electricity Maps"),)),
+        provenance=[
+            table or Section("Inputs", ("input", "value"), (("signal", "replay; Electricity Maps"),))
+        ],
     )
 
 
@@ -237,7 +239,7 @@ def test_whatever_users_write_is_shown_not_run():
         rejected=[lost(detail=EVIL, instanceType=EVIL), lost("x", EVIL, detail=EVIL)],
         chosen=schedule(segment(instanceType=EVIL, region=EVIL)),
     )
-    text = page(hostile, headline=(EVIL, EVIL), cautions=(EVIL,), inputs=Section(EVIL, (EVIL,), ((EVIL,),)))
+    text = page(hostile, headline=(EVIL, EVIL), cautions=(EVIL,), table=Section(EVIL, (EVIL,), ((EVIL,),)))
     check_inert(text.replace("http", ""))
     assert EVIL in Page(text).texts
 
