@@ -9,7 +9,7 @@ import pytest
 
 from harchos_infra.report.account import account
 from harchos_infra.report.html import render_html
-from harchos_infra.report.plot import STEPS_S, ticks, time_ticks
+from harchos_infra.report.plot import STEPS_S, LogScale, log_ticks, ticks, time_ticks
 from harchos_infra.runs.record import Event
 from support.page import EVIL, Page, check_inert, check_sound
 from support.records import START, hub, measurement, plan, record, schedule, segment
@@ -118,6 +118,25 @@ def test_a_long_run_stays_a_small_page():
 )
 def test_ticks_are_round_and_cover_the_values(low, high, expected):
     assert ticks(low, high, 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.1, 1, [0.1, 0.2, 0.5, 1]),
+        (0.078, 45, [0.05, 0.1, 1, 10, 50]),
+        (3, 3, [2, 5]),
+        (1, 1, [1, 2]),
+        (2e-5, 9e4, [2e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e5]),
+    ],
+)
+def test_logarithmic_ticks_are_round_and_cover_the_values(low, high, expected):
+    assert log_ticks(low, high, 4) == pytest.approx(expected)
+
+
+def test_a_logarithmic_scale_gives_equal_ratios_equal_room():
+    scale = LogScale(1, 1000, 0, 300)
+    assert [scale(v) for v in (1, 10, 100, 1000)] == pytest.approx([0, 100, 200, 300])
 
 
 @pytest.mark.parametrize("seconds", [3, 50, 600, 7200, 86_400, 30 * 86_400, 400 * 86_400])
