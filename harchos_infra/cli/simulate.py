@@ -148,7 +148,7 @@ def _print(result: Result) -> None:
     start, end = series.moment(0), series.moment(series.hours * 3600)
     seen = f", forecast {result.forecast}" if result.forecast else ""
     again = f", decided again every {result.replan_s // 3600} h" if result.replan_s else ""
-    typer.echo(f"{result.policy}: {result.what}{seen}{again}")
+    typer.echo(f"{result.policy.name}: {result.policy.what}{seen}{again}")
     typer.echo(
         f"{len(result.jobs):,} jobs on {len(series.zones)} zones, {start:%Y-%m-%d %H:%M} to "
         f"{end:%Y-%m-%d %H:%M} UTC, {series.source}"

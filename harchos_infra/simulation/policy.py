@@ -18,38 +18,39 @@ from harchos_infra.simulation.world import World
 
 @dataclass(frozen=True)
 class Policy:
-    """A rule for where and when jobs run. `looks_ahead`: it takes a forecast, and can be replanned."""
+    """A rule for where and when jobs run.
+
+    `looks_ahead`: it takes a forecast, and can be replanned. `anywhere`: it may leave a job's home.
+    """
 
     name: str
     what: str
     run: Callable[[Jobs, World], Spans]
-    looks_ahead: bool = False
+    looks_ahead: bool
+    anywhere: bool
+
+
+def _now(name: str, what: str, run: Callable[[Jobs, World], Spans], *, anywhere: bool = True) -> Policy:
+    return Policy(name, what, run, looks_ahead=False, anywhere=anywhere)
+
+
+def _ahead(name: str, what: str, run: Callable[..., Spans], *, anywhere: bool) -> Policy:
+    return Policy(name, what, partial(run, anywhere=anywhere), looks_ahead=True, anywhere=anywhere)
 
 
 POLICIES = {
     policy.name: policy
     for policy in (
-        Policy("run-now", "on arrival, at home", run_now),
-        Policy("run-now-cheapest", "on arrival, in the zone with the cheapest nodes", run_now_cheapest),
-        Policy(
-            "greenest-now", "on arrival, in the zone that was greenest in the last known hour", greenest_now
-        ),
-        Policy("best-static", "on arrival, all in the one zone that is best in hindsight", best_static),
-        Policy("wait-window", "at home, in the greenest window", partial(by_window, anywhere=False), True),
-        Policy(
-            "wait-interruptible", "at home, in the greenest hours", partial(by_pauses, anywhere=False), True
-        ),
-        Policy("threshold", "at home, in hours below the 30th percentile of the week before", by_threshold),
-        Policy(
-            "region-window", "in the greenest window of any zone", partial(by_window, anywhere=True), True
-        ),
-        Policy(
-            "region-interruptible",
-            "in the greenest hours of the best zone",
-            partial(by_pauses, anywhere=True),
-            True,
-        ),
-        Policy("migrate", "in the greenest hours of all zones, moving between them", by_moves, True),
-        Policy("oracle", "the least that hindsight allows: windows, pauses and moves", oracle),
+        _now("run-now", "on arrival, at home", run_now, anywhere=False),
+        _now("run-now-cheapest", "on arrival, in the zone with the cheapest nodes", run_now_cheapest),
+        _now("greenest-now", "on arrival, where it was greenest in the last known hour", greenest_now),
+        _now("best-static", "on arrival, all in the one zone that is best in hindsight", best_static),
+        _ahead("wait-window", "at home, in the greenest window", by_window, anywhere=False),
+        _ahead("wait-interruptible", "at home, in the greenest hours", by_pauses, anywhere=False),
+        _now("threshold", "at home, in hours greener than 70 % of a week", by_threshold, anywhere=False),
+        _ahead("region-window", "in the greenest window of any zone", by_window, anywhere=True),
+        _ahead("region-interruptible", "in the greenest hours of one zone", by_pauses, anywhere=True),
+        Policy("migrate", "in the greenest hours of all zones", by_moves, looks_ahead=True, anywhere=True),
+        _now("oracle", "the least that hindsight allows: windows, pauses and moves", oracle),
     )
 }

@@ -101,7 +101,7 @@ def _follow(jobs: Jobs, world: World, progress: Progress, now_s: Ints) -> Spans:
         room_s = room(earliest_s, deadline_s)
         seen = world.seen(zones[members], hour[members], len(room_s))
         used_s = cheapest_seconds(seen.min(axis=1), room_s, progress.left_s[members])
-        spans = spans_of_seconds(used_s, room_s, hour[members] * HOUR_S)
+        spans = spans_of_seconds(used_s, room_s, now_s[members])
         column = seen.argmin(axis=1)[spans.job, spans.start_s // HOUR_S - hour[members][spans.job]]
         job = members[spans.job]
         parts.append(Spans(job, zones[job, column], spans.start_s, spans.end_s))

@@ -128,7 +128,7 @@ def _in_seconds(jobs: Jobs, world: World, zones: Ints, progress: Progress, now_s
         chosen[members] = zones[members, column]
         own = seen[np.arange(len(members)), column]
         used_s = cheapest_seconds(own, room_s, progress.left_s[members])
-        spans = spans_of_seconds(used_s, room_s, hour[members] * HOUR_S)
+        spans = spans_of_seconds(used_s, room_s, now_s[members])
         parts.append(Spans(members[spans.job], chosen[members[spans.job]], spans.start_s, spans.end_s))
     return Spans.joined(parts)
 
@@ -159,18 +159,18 @@ def cheapest_seconds(seen: Floats, room_s: Ints, work_s: Ints) -> Ints:
     return used
 
 
-def spans_of_seconds(used_s: Ints, room_s: Ints, base_s: Ints) -> Spans:
-    """Return spans (zone 0) that run `used_s` (jobs, hours) of each hour from `base_s` (jobs,) on.
+def spans_of_seconds(used_s: Ints, room_s: Ints, now_s: Ints) -> Spans:
+    """Return spans (zone 0) that run `used_s` (jobs, hours) of each hour from `now_s` (jobs,) on.
 
     An hour used in part is used at its end where the job goes on after it but did not run before it.
     """
-    marks = np.concatenate([[0], np.cumsum(room_s)]) + (HOUR_S - room_s[0] if len(room_s) > 1 else 0)
+    begins = np.cumsum(room_s) - room_s
     full = used_s == room_s
     before = np.pad(full[:, :-1], ((0, 0), (1, 0)))
     after = np.pad(used_s[:, 1:] > 0, ((0, 0), (0, 1)))
     late = np.where(after & ~before, room_s - used_s, 0)
     job, hour = np.nonzero(used_s)
-    start = base_s[job] + marks[hour] + late[job, hour]
+    start = now_s[job] + begins[hour] + late[job, hour]
     return Spans(job, np.zeros_like(job), start, start + used_s[job, hour])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB
 from harchos_infra.planner.window import TIE
 from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.simulation.policy import Policy
 from harchos_infra.simulation.prices import Prices
 from harchos_infra.simulation.series import Series
 from harchos_infra.simulation.spans import Account, Spans
@@ -51,8 +52,7 @@ class Result:
 
     jobs: Jobs
     series: Series
-    policy: str
-    what: str
+    policy: Policy
     forecast: str | None
     replan_s: int | None
     prices: Prices | None
@@ -84,15 +84,18 @@ class Result:
 
     def caveats(self) -> list[str]:
         """Return what a reader must know before believing the figures, the worst first."""
-        found = []
-        for name, other in (("run-now", self.run_now), ("greenest-now", self.greenest_now)):
-            over = self.realised.gco2 - other.gco2
-            if self.policy != name and over > TIE * other.gco2:
-                found.append(f"{self.policy} took {over / other.gco2:.2%} more carbon than {name}")
+        found, name = [], self.policy.name
+        others = {"run-now": self.run_now}
+        if self.policy.anywhere:
+            others["greenest-now"] = self.greenest_now
+        for other, outcome in others.items():
+            over = self.realised.gco2 - outcome.gco2
+            if over > TIE * outcome.gco2:
+                found.append(f"{name} took {over / outcome.gco2:.2%} more carbon than {other}")
         if self.forecast == "perfect":
             found.append("the forecast is perfect: an upper bound, nobody can run this")
-        if self.policy in ("oracle", "best-static"):
-            found.append(f"{self.policy} is chosen in hindsight: nobody can run this")
+        if name in ("oracle", "best-static"):
+            found.append(f"{name} is chosen in hindsight: nobody can run this")
         if self.series.left_out_h:
             found.append(f"{self.series.left_out_h} h that some zones lack were left out of the signal")
         if self.realised.account.moves.any() and not self.jobs.state_gib.any():
@@ -104,7 +107,7 @@ class Result:
         series, prices = self.series, self.prices
         return {
             "schema": SCHEMA,
-            "policy": {"name": self.policy, "what": self.what},
+            "policy": {"name": self.policy.name, "what": self.policy.what},
             "forecast": self.forecast,
             "replanSeconds": self.replan_s,
             "signal": {

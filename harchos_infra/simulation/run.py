@@ -49,8 +49,7 @@ def simulate(
     return Result(
         jobs=jobs,
         series=series,
-        policy=policy.name,
-        what=policy.what,
+        policy=policy,
         forecast=outlook.name if policy.looks_ahead else None,
         replan_s=replan_s,
         prices=prices,
