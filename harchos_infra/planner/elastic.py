@@ -155,7 +155,7 @@ def _taken(work: Floats, need: float) -> Floats:
 
 def _times(cost: Floats, count: Floats | Ints) -> Floats:
     """Return cost x count, nothing where the count is nothing though the cost be infinite."""
-    product: Floats = np.where(count > 0, cost, 0.0) * count
+    product: Floats = np.where(count > 0, cost, 0.0) * count.astype(np.float64)
     return product
 
 
