@@ -205,3 +205,11 @@ def _hull(nodes: Ints, work: Floats) -> tuple[Ints, Floats]:
 def _is_below(nodes: Ints, work: Floats, a: int, b: int, c: int) -> bool:
     """Tell whether point b is on or below the line from a to c."""
     return bool((work[b] - work[a]) * (nodes[c] - nodes[a]) <= (work[c] - work[a]) * (nodes[b] - nodes[a]))
+
+
+def used_counts(throughput: ArrayLike, min_nodes: int) -> list[int]:
+    """Return the node counts that a schedule may use: the hull's vertices, with and without no node."""
+    curve = np.asarray(throughput, dtype=np.float64)
+    counts = np.arange(min_nodes, min_nodes + len(curve))
+    from_none = _hull(np.concatenate([[0], counts]), np.concatenate([[0.0], curve]))[0]
+    return sorted({*from_none[1:].tolist(), *_hull(counts, curve)[0].tolist()})

@@ -38,8 +38,15 @@ class Segment:
     embodied_gco2e_hour: float | None
     """Embodied share of one node and hour; None where nobody has published one."""
     intensity_gco2_per_kwh: tuple[float, ...]
-    """Hourly, from the hour in which the segment starts."""
+    """One value a step, from the step in which the segment starts."""
     intensity_basis: str
+    intensity_step_s: int = 3600
+    gpu_limit_watts: float | None = None
+    """Power mode: the limit set on each GPU; None: none."""
+    restart_s: int = 0
+    """Seconds at its start in which a paused job is started again."""
+    save_s: int = 0
+    """Seconds at its end in which a job that is paused saves its work."""
 
     @property
     def offer(self) -> tuple[str, str, str, str]:
@@ -59,7 +66,11 @@ class Schedule:
     finish: datetime
     breakdown: dict[str, float]
     """`computeUsd`, `transferUsd`, `operationalGco2e`, `embodiedGco2e`, `transferGco2e` and
-    `transferGco2eHigh` (the two ends of its range)."""
+    `transferGco2eHigh` (the two ends of its range). With several segments also what of it is due to saving
+    and restarting (`pauseKwh`, `pauseUsd`, `pauseGco2e`, of the operational) and to moves (`moveUsd`,
+    `moveGco2e`, `moveGco2eHigh`, of the transfer)."""
+    gap: float = 0.0
+    """By which share its score may miss the least possible within the budgets."""
 
     @property
     def start(self) -> datetime:
