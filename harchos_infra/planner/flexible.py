@@ -1,12 +1,12 @@
-"""What a job may do beside one window: pause, move, change its node count; as further entries of the estimates.
+"""What a job may do beside one window: pause, move, change its node count. More entries of the estimates.
 
 Each schedule minimises gCO2e + theta x USD, theta being what a dollar weighs in grams under the objective.
 Beside it stands the one of least carbon (theta = 0), which the Pareto front and a carbon budget may need.
 
-Where the best schedule of a candidate breaks a budget, theta is searched: every theta gives a schedule that is
-best among all that are no dearer (no dirtier), and the least change of theta that keeps to the budget gives the
-best that such a search can find. What may be left to gain is bounded by the Lagrangian of the budget, and
-stated with the schedule:
+Where the best schedule of a candidate breaks a budget, theta is searched: every theta gives a schedule that
+is best among all that are no dearer (no dirtier), and the least change of theta that keeps to the budget
+gives the best that such a search can find. What may be left to gain is bounded by the Lagrangian of the
+budget, and stated with the schedule:
 
     carbon <= G:  score >= (theta0 / theta) x (gCO2e + theta x USD) - (theta0 / theta - 1) x G
     USD <= C:     score >= gCO2e + theta x USD - (theta - theta0) x C

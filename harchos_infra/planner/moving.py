@@ -9,9 +9,9 @@ transfers the checkpoint and, into another region, the job's data once more:
 
 Within a region nothing is transferred. Pairs whose price or throughput nobody has published are left out.
 
-Left out beforehand, without loss: offers that another of the same region never exceeds in price nor in power;
-and places that no schedule better than the best known can use: the cheapest slots of all places together, with
-one of them in that place, are a bound.
+Left out beforehand, without loss: offers that another of the same region never exceeds in price nor in
+power; and places that no schedule better than the best known can use: the cheapest slots of all places
+together, with one of them in that place, are a bound.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class _Problem:
         return fixed
 
     def _is_undominated(self, places: Ints) -> NDArray[np.bool_]:
-        """Tell of each place whether no other of its region is as good in price and power: the first of equals."""
+        """Tell which places no other of their region equals in price and power; of equals, the first."""
         fixed, kw = self._fixed(places), self._estimates.node_kw[places]
         by_region: dict[str, list[int]] = {}
         for index in np.lexsort((np.arange(len(places)), kw, fixed)).tolist():

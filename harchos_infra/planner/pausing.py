@@ -1,8 +1,8 @@
 """Candidates whose job is paused: the best pauses of each, for a price that is put on carbon.
 
-The score of a candidate with node power k, price p and embodied share e, for a theta of grams to the dollar, is
-k x (integral of intensity) + (theta x p + e) x hours. Divided by k it depends on the zone and on one number,
-rho = (theta x p + e) / k: candidates that share both are solved once, all others together.
+The score of a candidate with node power k, price p and embodied share e, for a theta of grams to the dollar,
+is k x (integral of intensity) + (theta x p + e) x hours. Divided by k it depends on the zone and on one
+number, rho = (theta x p + e) / k: candidates that share both are solved once, all others together.
 
 A job is not paused unless that gains something: the W cheapest slots and the least a single pause can cost
 are a bound on every schedule with pauses, and a candidate whose window is no worse than it is left out.

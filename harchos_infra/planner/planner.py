@@ -1,9 +1,9 @@
 """The plan of one workload: a pure function of workload, catalogue, signal and the present time.
 
-Every offer is a candidate at each of its start times within the deadline, and with each other schedule that the
-workload allows. The steps, in order: what each offer fails of place and machine; estimates of the rest; the
-baselines, frozen before anything is optimised; other schedules than a window; deadline and budgets; ranking;
-reasons for all that lost, or the nearest miss if all of them did.
+Every offer is a candidate at each of its start times within the deadline, and with each other schedule that
+the workload allows. The steps, in order: what each offer fails of place and machine; estimates of the rest;
+the baselines, frozen before anything is optimised; other schedules than a window; deadline and budgets;
+ranking; reasons for all that lost, or the nearest miss if all of them did.
 """
 
 from __future__ import annotations

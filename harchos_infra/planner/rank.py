@@ -1,9 +1,9 @@
 """Which candidates are feasible, which of them is best, and in which order the others follow.
 
 Of one uninterrupted run only the carbon depends on the start: the greenest window is its best under every
-objective, and a carbon budget that this window breaks is broken by all. Other schedules of an offer are entries
-of their own; the offer is as good as the best of them. Candidates are compared with embodied carbon only if
-somebody has published it for all of them: an unknown share is not a share of zero.
+objective, and a carbon budget that this window breaks is broken by all. Other schedules of an offer are
+entries of their own; the offer is as good as the best of them. Candidates are compared with embodied carbon
+only if somebody has published it for all of them: an unknown share is not a share of zero.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harchos_infra.planner.estimate import Estimates
 from harchos_infra.planner.fit import Miss, Misses
 from harchos_infra.planner.objective import Objective, best, dominated, pareto_front
 from harchos_infra.planner.request import Request
-from harchos_infra.planner.window import HOUR_S
+from harchos_infra.planner.window import HOUR_S, TIE
 from harchos_infra.planner.wording import duration
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ def explain(estimates: Estimates, ranking: Ranking) -> list[tuple[int, Miss]]:
         ranking.gco2e[places] - ranking.gco2e[0],
         (finish_s[losers] - finish_s[winner]) / HOUR_S,
     )
-    deltas = zip(*(values.tolist() for values in figures), strict=True)
+    noise = (*[TIE * float(estimates.cost_usd[winner])] * 3, TIE * float(ranking.gco2e[0]), 0.0)
+    exact = (
+        np.where(abs(values) <= least, 0.0, values) for values, least in zip(figures, noise, strict=True)
+    )
+    deltas = zip(*(values.tolist() for values in exact), strict=True)
     is_worse = ranking.is_dominated[places].tolist()
     return [
         (index, Miss("dominated" if worse else "ranked-lower", _DELTAS % delta))

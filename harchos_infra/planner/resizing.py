@@ -1,8 +1,8 @@
-"""Schedules whose node count changes: every fixed count in its best window, and the best count in each slot.
+"""Schedules whose node count changes: every fixed count in its best window, the best count in each slot.
 
-`duration` is the run time with `minNodes`, whose throughput is the first of the curve; with n nodes a run takes
-duration x throughput(minNodes) / throughput(n). Changing the count costs nothing; a pause costs what it does to
-any job, with the nodes that are stopped and started.
+`duration` is the run time with `minNodes`, whose throughput is the first of the curve; with n nodes a run
+takes duration x throughput(minNodes) / throughput(n). Changing the count costs nothing; a pause costs what it
+does to any job, with the nodes that are stopped and started.
 
 The counts of least cost without the cost of pauses are a bound on all others. Candidates whose bound is not
 below the best known score keep their best fixed count.

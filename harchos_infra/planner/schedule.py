@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harchos_infra.planner.course import Leg
-from harchos_infra.planner.estimate import Estimates
+from harchos_infra.planner.estimate import Estimates, Transfer
 from harchos_infra.planner.horizon import Horizon
 from harchos_infra.planner.plan import Schedule, Segment
 from harchos_infra.planner.variants import transfers
@@ -39,7 +40,12 @@ def schedule(
         moved = transfers(estimates, course, moves)
         breakdown |= _pauses(estimates, legs)
         breakdown |= {"moveUsd": moved.usd, "moveGco2e": moved.gco2e_low, "moveGco2eHigh": moved.gco2e_high}
-    segments = tuple(_segment(estimates, leg) for leg in legs)
+    segments = tuple(
+        _segment(
+            estimates, leg, moves.transfer(before.candidate, leg.candidate) if moves and before else None
+        )
+        for before, leg in zip((None, *legs), legs, strict=False)
+    )
     return Schedule(
         segments=segments,
         cost_usd=breakdown["computeUsd"] + breakdown["transferUsd"],
@@ -80,7 +86,7 @@ def _pauses(estimates: Estimates, legs: tuple[Leg, ...]) -> dict[str, float]:
     }
 
 
-def _segment(estimates: Estimates, leg: Leg) -> Segment:
+def _segment(estimates: Estimates, leg: Leg, moved: Transfer | None) -> Segment:
     index, horizon = leg.candidate, estimates.horizon
     offer, region, power = estimates.offers[index], estimates.regions[index], estimates.power[index]
     zone, mode = region.zone or "", estimates.modes[index]
@@ -109,6 +115,8 @@ def _segment(estimates: Estimates, leg: Leg) -> Segment:
         gpu_limit_watts=mode.watts if mode else None,
         restart_s=leg.lead_s,
         save_s=leg.tail_s,
+        move_usd=moved.usd if moved else 0.0,
+        move_gco2e=moved.gco2e_low if moved else 0.0,
     )
 
 

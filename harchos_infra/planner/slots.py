@@ -1,8 +1,8 @@
 """Time cut into slots, for schedules of several segments: work begins on marks that divide the UTC day.
 
-The slot is the longest of 60, 30, 15 and 5 minutes that is no longer than the signal's step and in which the
-run time leaves at most 1 % of itself of the last slot unused; the last slot ends when the work does. Where that
-gives too many states, slots of several hours are taken.
+The slot is the longest of 60, 30, 15 and 5 minutes that is no longer than the signal's step and of which the
+run time leaves at most 1 % of itself unused in the last one, which ends when the work does. Where that gives
+too many states, slots of several hours are taken.
 """
 
 from __future__ import annotations

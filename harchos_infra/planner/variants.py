@@ -61,15 +61,13 @@ def extended(estimates: Estimates, courses: Sequence[Course], moves: Moves | Non
         added[name] = tuple(values[index] for index in first.tolist())
     for name in ("offer_of", "rows", "node_kw", "price_usd_hour", "embodied_g_hour", "now_mean"):
         added[name] = getattr(estimates, name)[first]
-    return replace(
-        estimates,
-        **{
-            name: (*getattr(estimates, name), *values)
-            if isinstance(values, tuple)
-            else np.concatenate([getattr(estimates, name), values])
-            for name, values in added.items()
-        },
-    )
+    longer: dict[str, Any] = {
+        name: (*getattr(estimates, name), *values)
+        if isinstance(values, tuple)
+        else np.concatenate([getattr(estimates, name), values])
+        for name, values in added.items()
+    }
+    return replace(estimates, **longer)
 
 
 def transfers(estimates: Estimates, course: Course, moves: Moves | None) -> Transfer:

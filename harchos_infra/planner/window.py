@@ -1,7 +1,7 @@
 """When one uninterrupted job should run: exact, for any region, start and duration in whole seconds.
 
-Problem. Intensity I(t) is piecewise constant with a step of an hour or less. A job of d seconds that starts at s in
-[earliest, latest] draws constant power, so its carbon is proportional to the mean
+Problem. Intensity I(t) is piecewise constant with a step of an hour or less. A job of d seconds that starts
+at s in [earliest, latest] draws constant power, so its carbon is proportional to the mean
 
     M(s) = (P(s + d) - P(s)) / d,    P(t) = integral of I from 0 to t.
 
@@ -69,7 +69,7 @@ def integrals(
     ends_s: NDArray[np.int64],
     step_s: int = HOUR_S,
 ) -> NDArray[np.float64]:
-    """Return the integral of zone `rows[i]` from `starts_s[i]` to `ends_s[i]`, in g/kWh x h: grams for each kW."""
+    """Return the integral of zone `rows[i]` from `starts_s[i]` to `ends_s[i]`: grams for each kW."""
     level = intensity.mean(axis=1, keepdims=True)
     prefix = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
     np.cumsum(intensity - level, axis=1, out=prefix[:, 1:])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from harchos_infra.workload.diagnostic import Path
 from harchos_infra.workload.document import Spec
 
-
 SERVICES = frozenset({"inference", "dev"})
 """Types that run for their `ttl`."""
 
