@@ -90,7 +90,7 @@ def simulate(
         from harchos_infra.report.simulation_page import render_simulation_page
 
         write_page(html, render_simulation_page(result))
-        note(f"{html}: page of the simulation of {result.policy}")
+        note(f"{html}: page of the simulation of {result.policy.name}")
 
 
 def _policy(name: str, forecast: str | None, replan: str | None) -> Policy:

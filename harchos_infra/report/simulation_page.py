@@ -39,7 +39,7 @@ MAP_LEGEND = legend(
 def render_simulation_page(result: Result) -> str:
     """Return the page."""
     return page(
-        f"{result.policy} – HarchOS simulation",
+        f"{result.policy.name} – HarchOS simulation",
         pattern("hatch-on-light", "#17202a70"),
         pattern("hatch-on-dark", "#ffffff60"),
         _header(result),
@@ -57,8 +57,8 @@ def _header(result: Result) -> Markup:
     return tag(
         "header",
         tag("p", "Simulation of a policy", class_="kind"),
-        tag("h1", result.policy),
-        tag("p", f"{result.what}{seen}{again}", class_="decision"),
+        tag("h1", result.policy.name),
+        tag("p", f"{result.policy.what}{seen}{again}", class_="decision"),
         tag("p", f"{len(result.jobs):,} jobs on {len(series.zones)} zones, {begin} to {end}", class_="where"),
         tag("p", series.source, class_="where"),
         tag("div", *(tag("p", sentence) for sentence in caveats), class_="banner", role="note")

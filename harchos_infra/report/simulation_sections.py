@@ -109,7 +109,7 @@ def settings(result: Result) -> Section:
     series, prices = result.series, result.prices
     begin, end = utc(series.moment(0)), utc(series.moment(series.hours * HOUR_S))
     rows = [
-        ("policy", f"{result.policy}: {result.what}"),
+        ("policy", f"{result.policy.name}: {result.policy.what}"),
         ("jobs", f"{len(result.jobs):,}, {int(result.jobs.interruptible.sum()):,} of them interruptible"),
         ("forecast", result.forecast or "none: the policy does not look ahead"),
         (

@@ -23,7 +23,7 @@ def emissions(result: Result, width: float, key: str) -> Figure:
     entries = (
         ("run-now", "baseline", result.run_now),
         ("oracle", "grid", result.oracle),
-        (result.policy, "plan", result.realised),
+        (result.policy.name, "plan", result.realised),
     )
     hourly = [
         SpanHours.of(result.jobs, result.series, outcome.spans).hourly_gco2(result.series.hours)
