@@ -13,7 +13,7 @@ from harchos_infra.report.section import Section
 Draw = Callable[[float, str], Figure | None]
 """Draws a figure of a width in pixels; the key makes its ids unique on the page."""
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 """A cell whose date and hour stay on one line."""
 WIDE_PX, HALF_PX, NARROW_PX = 976.0, 468.0, 360.0
 

@@ -92,11 +92,14 @@ def _cards(plan: dict[str, Any]) -> Iterator[Markup]:
     egress = f", {usd(chosen.cost.transfer)} of it egress" if chosen.cost.transfer else ""
     yield card("Cost", usd(chosen.cost.total), f"{_machine_time(plan['chosen'])} at list prices{egress}")
     counted = plan["inputs"]["objective"]["carbon"]
-    embodied = "" if "embodied" in counted else f"; embodied {known(chosen.carbon.embodied, grams)} beside it"
+    source = f"{kwh(chosen.kwh)} at {known(chosen.gco2_per_kwh, intensity)}"
+    if "embodied" not in counted:
+        embodied = chosen.carbon.embodied
+        source += "; embodied unpublished" if embodied is None else f"; embodied {grams(embodied)} beside it"
     yield card(
         "Carbon",
         grams(counted_gco2e(plan, plan["chosen"])),
-        f"gCO2e, {counted}: {kwh(chosen.kwh)} at {known(chosen.gco2_per_kwh, intensity)}{embodied}",
+        f"gCO2e, {counted}: {source}",
     )
     for key, baseline in plan["baselines"].items():
         if baseline:

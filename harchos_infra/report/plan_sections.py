@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from harchos_infra.report.interval import Interval
 from harchos_infra.report.planned import baseline_name, counted_gco2e, read_schedule
 from harchos_infra.report.section import Section
-from harchos_infra.report.wording import grams, intensity, known, kwh, usd, utc
+from harchos_infra.report.wording import grams, intensity, interval, known, kwh, usd, utc
 
 BEST_SHOWN = 8
 COMPARED_SHOWN = 1000
@@ -40,22 +41,42 @@ def _figures(plan: dict[str, Any], schedule: dict[str, Any]) -> tuple[str, ...]:
 
 def segments(plan: dict[str, Any]) -> Section:
     """Return what the chosen schedule consists of: all that its grams and dollars are recomputed from."""
+    chosen = plan["chosen"]
     return Section(
         "The schedule, segment by segment",
-        ("from, UTC", "to", "where", "mean intensity", "a node draws", "PUE", "a node and hour"),
-        tuple(
-            (
-                *_span(datetime.fromisoformat(s["start"]), datetime.fromisoformat(s["end"])),
-                f"{s['nodes']} x {_offer(s)}, zone {s['zone']}",
-                intensity(_mean(s)),
-                f"{s['powerWatts']:.4g} W",
-                f"{s['pue']:g}",
-                usd(s["priceUsdHour"]),
-            )
-            for s in (plan["chosen"] or {"segments": []})["segments"]
-        ),
-        (3, 4, 5, 6),
+        ("from, UTC", "to", "where", "intensity", "node", "PUE", "USD/h", "energy", "gCO2e", "USD"),
+        tuple(map(_segment, chosen["segments"])) if chosen else (),
+        (3, 4, 5, 6, 7, 8, 9),
+        tuple(_beside(chosen["breakdown"])) if chosen else (),
     )
+
+
+def _segment(segment: dict[str, Any]) -> tuple[str, ...]:
+    start, end = (datetime.fromisoformat(segment[key]) for key in ("start", "end"))
+    node_h = segment["nodes"] * (end - start).total_seconds() / 3600
+    energy_kwh = node_h * segment["powerWatts"] * segment["pue"] / 1000
+    mean = _mean(segment)
+    return (
+        *_span(start, end),
+        f"{segment['nodes']} x {_offer(segment)}, {segment['zone']}",
+        intensity(mean),
+        f"{segment['powerWatts']:.4g} W",
+        f"{segment['pue']:g}",
+        f"{segment['priceUsdHour']:g}",
+        kwh(energy_kwh),
+        grams(energy_kwh * mean),
+        usd(node_h * segment["priceUsdHour"]),
+    )
+
+
+def _beside(parts: dict[str, float]) -> Iterator[str]:
+    yield "Energy is nodes x watts x PUE x hours, gCO2e that times the intensity, USD nodes x price x hours."
+    if parts.get("pauseKwh"):
+        paused = f"{kwh(parts['pauseKwh'])}, {grams(parts['pauseGco2e'])}, {usd(parts['pauseUsd'])}"
+        yield f"Of it for saving and restarting around pauses: {paused}."
+    if parts["transferUsd"] or parts["transferGco2eHigh"]:
+        moved = interval(Interval(parts["transferGco2e"], parts["transferGco2eHigh"]), grams)
+        yield f"Beside it for moving data: {moved}, {usd(parts['transferUsd'])}."
 
 
 def _mean(segment: dict[str, Any]) -> float:
@@ -153,7 +174,8 @@ def _span(start: datetime, end: datetime) -> tuple[str, str]:
 
 
 def _minute(at: datetime) -> str:
-    return utc(at).removesuffix(" UTC")
+    """Return a UTC time; its seconds where they are not 0."""
+    return utc(at, seconds=at.second > 0).removesuffix(" UTC")
 
 
 def _offer(entry: dict[str, Any]) -> str:

@@ -224,6 +224,22 @@ def test_grams_can_be_recomputed_from_the_segments():
     assert "48.0 g/kWh" in Page(page(made(chosen=schedule(quarter)))).texts, "20 min at 30, 30 min at 60"
 
 
+def test_each_segment_has_its_energy_grams_and_dollars_and_what_they_are_made_of():
+    found = Page(page(made(chosen=schedule(segment(nodes=2), transfer=(1.0, 60.0), usd=0.2)))).texts
+    at = found.index("2 x aws/eu-north-1 g6.xlarge, SE-SE3")
+    assert found[at + 1 : at + 8] == ["25.0 g/kWh", "110 W", "1.1", "0.8048", "0.484 kWh", "12.1 g", "$3.22"]
+    assert "Beside it for moving data: 1.00 to 60.0 g, $0.200." in found
+
+
+def test_what_pauses_cost_is_said():
+    paused = schedule(segment())
+    paused["breakdown"] |= {"pauseKwh": 0.0263, "pauseUsd": 0.214, "pauseGco2e": 3.97}
+    assert (
+        "Of it for saving and restarting around pauses: 26.3 Wh, 3.97 g, $0.214."
+        in Page(page(made(chosen=paused))).texts
+    )
+
+
 def test_losers_are_counted_by_reason_then_listed_with_their_figures():
     found = Page(page()).texts
     assert "All 3 feasible candidates that lost" in found
