@@ -86,6 +86,7 @@ def _run(page: Path, folder: Path, *flags: str) -> subprocess.CompletedProcess[s
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--disable-dev-shm-usage",
             "--disable-quic",
             "--no-first-run",
             "--disable-background-networking",
