@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 LIMIT_S = 366 * 24 * HOUR_S
 """Starts later than this after the earliest one are not looked at."""
+STEPS_S = (300, 900, 1800, HOUR_S)
+"""Steps of a signal that are read: each divides the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """Hours from the UTC hour of the earliest start. Offsets `…_s` are seconds from its beginning.
 
-    `rows` maps a zone to its row of `intensity`, of shape (zones, hours) in g/kWh; `unknown` says of a zone
-    why there is no figure. Where they are a forecast that the job may wait on, `verdicts` say of each zone
-    how far it is trusted, and `intensity` is what that leaves of it.
+    `rows` maps a zone to its row of `intensity`, of shape (zones, steps of `step_s`) in g/kWh; `unknown` says
+    of a zone why there is no figure. The step is the finest that a zone has: values of coarser zones repeat.
+    Where they are a forecast that the job may wait on, `verdicts` say of each zone how far it is trusted, and
+    `intensity` is what that leaves of it.
     """
 
     base: datetime
@@ -40,6 +43,7 @@ class Horizon:
     intensity: NDArray[np.float64]
     bases: tuple[Basis, ...]
     unknown: dict[str, str] = field(default_factory=dict)
+    step_s: int = HOUR_S
     verdicts: tuple[Verdict, ...] = ()
 
     @classmethod
@@ -53,7 +57,7 @@ class Horizon:
             end_s = max(end_s, min(deadline_s, end_s + LIMIT_S))
         hours = -(-end_s // HOUR_S)
         rows: dict[str, int] = {}
-        series: list[NDArray[np.float64]] = []
+        series: list[tuple[NDArray[np.float64], int]] = []
         bases: list[Basis] = []
         unknown: dict[str, str] = {}
         for zone in sorted(set(zones)):
@@ -62,24 +66,35 @@ class Horizon:
             except NoIntensity as error:
                 unknown[zone] = error.what
                 continue
-            if intensity.step_s != HOUR_S:
-                raise HarchosError(f"signal {signal.name}: zone {zone} is not hourly")
+            if intensity.step_s not in STEPS_S:
+                raise HarchosError(
+                    f"signal {signal.name}: zone {zone} has a step of {intensity.step_s} s",
+                    hint="steps of 5, 15, 30 and 60 minutes are read",
+                )
             rows[zone] = len(series)
-            series.append(intensity.gco2_per_kwh)
+            series.append((intensity.gco2_per_kwh, intensity.step_s))
             bases.append(intensity.basis)
         check_same_factors(bases)
-        matrix = np.array(series) if series else np.zeros((0, hours))
-        horizon = cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown)
+        step_s = min((step for _, step in series), default=HOUR_S)
+        matrix = np.zeros((len(series), hours * HOUR_S // step_s))
+        for row, (values, step) in enumerate(series):
+            matrix[row] = values if step == step_s else np.repeat(values, step // step_s)
+        horizon = cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, step_s)
         if not isinstance(signal, Forecasting) or not rows:
             return horizon
         return horizon._judged(signal, {longest_s, *request.durations_s()})
 
     def _judged(self, forecast: Forecasting, durations_s: set[int]) -> Horizon:
-        """Return the horizon with its forecast as far as it is trusted; as it is where nothing can wait."""
-        waiting = [length for length in durations_s if self.latest_s(length) > self.earliest_s]
-        if not waiting:
+        """Return the horizon with its forecast as far as it is trusted; as it is where nothing can wait.
+
+        Where no duration leaves slack, one on more nodes still may: half of the time there is stands for it.
+        """
+        time_s = self.latest_s(0) - self.earliest_s
+        if time_s < 2:
             return self
-        wish = Wish(self.base, self.earliest_s, self.latest_s(max(waiting)), max(waiting))
+        waiting = [length for length in durations_s if length < time_s]
+        duration_s = max(waiting, default=time_s // 2)
+        wish = Wish(self.base, self.earliest_s, self.latest_s(duration_s), duration_s)
         verdicts = [judge(forecast, zone, wish) for zone in self.rows]
         intensity, bases = trusted(self.intensity, list(self.bases), verdicts, wish)
         return replace(self, intensity=intensity, bases=tuple(bases), verdicts=tuple(verdicts))
@@ -99,9 +114,9 @@ class Horizon:
         return float(self.intensity[self.rows[zone]].mean())
 
     def slice(self, zone: str, start_s: int, end_s: int) -> tuple[float, ...]:
-        """Return the hourly values of the hours that [start_s, end_s) touches."""
+        """Return the values of the steps that [start_s, end_s) touches."""
         row = self.intensity[self.rows[zone]]
-        return tuple(row[start_s // HOUR_S : -(-end_s // HOUR_S)].tolist())
+        return tuple(row[start_s // self.step_s : -(-end_s // self.step_s)].tolist())
 
 
 def _seconds(span: timedelta) -> int:
