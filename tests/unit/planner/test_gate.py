@@ -144,3 +144,17 @@ def test_the_same_inputs_give_the_same_bytes() -> None:
     first, second = (planned(ForecastSignal(record, "auto", NOW)).dumps() for _ in range(2))
     assert first == second
     assert Plan.loads(first).dumps() == first
+
+
+@pytest.mark.parametrize("upside_down", [frozenset(), frozenset("A")])
+def test_a_job_that_may_pause_does_not_wait_on_it_either(upside_down: frozenset[str]) -> None:
+    """Clean hours lie apart: on a forecast that has paid the job pauses between them."""
+    series = {"A": [9.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0, 9.0, 9.0, 9.0]}
+    made = planned(
+        Forecast(series, upside_down=upside_down),
+        interruptible=True,
+        checkpoint={"restart": "0s", "grace": "0s"},
+    )
+    assert made.chosen is not None
+    assert made.decision == ("schedule_now" if upside_down else "defer")
+    assert len(made.chosen.segments) == (1 if upside_down else 2)
