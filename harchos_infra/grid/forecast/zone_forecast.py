@@ -25,8 +25,9 @@ from harchos_infra.grid.forecast.history import Ahead, History, read_history
 from harchos_infra.grid.forecast.issues import HELD_OUT_H, LEAST_ISSUES, PastIssues, issue_hours, mape
 from harchos_infra.grid.forecast.naive import WEEK_H
 from harchos_infra.grid.forecast.ridge import LEAST_WEEKS, Ridge
+from harchos_infra.grid.forecast.stopgap import Stopgap, stopgap
 from harchos_infra.grid.season import hours_since_epoch
-from harchos_infra.grid.signal import Basis, Signal, check_same_factors
+from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,9 +134,17 @@ class ZoneForecast:
         return found
 
 
-def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> ZoneForecast:
-    """Return a zone's forecast from `issue`, the start of an hour; raise NoIntensity without a history."""
-    history = read_history(past, zone, issue, _HISTORY_H)
+def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> ZoneForecast | Stopgap:
+    """Return a zone's forecast from `issue`, the start of an hour.
+
+    Raises NoIntensity where too little is known; of a live source, only where nothing can stand in.
+    """
+    try:
+        history = read_history(past, zone, issue, _HISTORY_H)
+    except NoIntensity as error:
+        if not isinstance(past, Ahead):
+            raise
+        return stopgap(past, zone, issue, error.reason)
     ours = _ours(history, hours_since_epoch(issue), asked)
     if not isinstance(past, Ahead):
         return ours
