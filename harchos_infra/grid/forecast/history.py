@@ -7,7 +7,7 @@ lacks nothing, and is refused where more than one hour in twenty is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -77,7 +77,8 @@ def read_history(past: Signal, zone: str, issue: datetime, least_h: int) -> Hist
     hours = hours_since_epoch(issue) - hours_since_epoch(start)
     if isinstance(past, Gappy):
         known = past.history(zone, start, hours)
-        basis = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1).basis
+        last = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1)
+        basis = replace(last.basis, method=f"as {past.name} tells them")
     else:
         read = past.intensity(zone, start, hours)
         if read.step_s != HOUR_S:
