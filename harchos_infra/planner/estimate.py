@@ -6,9 +6,12 @@
     transfer    = GB x kWh per GB x mean intensity of both ends     (the low end of a range; both are kept)
     USD         = nodes x price x hours + GB x egress price
 
-Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a run, into
-the chosen region; in which hour is not planned, so the intensity of both ends is their mean over the horizon.
-Power, price and embodied share do not depend on the start: of a candidate, only the mean intensity does.
+Hours are those for which the machine is taken: the estimated run time; where runs of the same work on the
+same machine were measured, their mean start-up and run time. Measured watts stand in for the model's
+likewise. Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a
+run, into the chosen region; in which hour is not planned, so the intensity of both ends is their mean over
+the horizon. Power, price and embodied share do not depend on the start: of a candidate, only the mean
+intensity does.
 """
 
 from __future__ import annotations
@@ -93,7 +96,8 @@ def estimate(
     request: Request, catalog: Catalog, signal: Signal, offers: Sequence[Offer]
 ) -> tuple[Estimates, list[tuple[Offer, Miss]]]:
     """Return the estimates of those offers that can be estimated, and of the others why not."""
-    longest_s = max((request.duration_s(model) or 1 for model in {o.gpu_model for o in offers}), default=1)
+    machines = {(offer.provider, offer.instance_type): offer for offer in offers}.values()
+    longest_s = max((request.reserved_s(offer) or 1 for offer in machines), default=1)
     regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
     zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
     figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
@@ -154,7 +158,7 @@ class _Figures:
         return found
 
     def _machine(self, offer: Offer) -> _Machine | Miss:
-        duration_s = self._request.duration_s(offer.gpu_model)
+        duration_s = self._request.reserved_s(offer)
         if duration_s is None:
             return Miss(
                 "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
@@ -203,6 +207,10 @@ def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | M
         power = catalog.power.node_watts(offer, wants.count, load, ASSUMED_CPU_UTILIZATION)
         idle = offer.gpu_count - wants.count
         used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
+    measured = request.measured.on(offer.provider, offer.instance_type).watts
+    if measured is not None:
+        modelled = f"modelled: {power.watts:.4g} W" if power else "no model"
+        return Estimate(measured.mean, f"{measured.words('W')}; {modelled}")
     if power is None:
         return Miss("no-power", catalog.power.missing(offer) or "no power figure")
     return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")

@@ -1,7 +1,7 @@
 """What runs of a workload were measured to take: in the next plan it stands in place of the model.
 
-A figure is the mean of n runs. One run is enough to replace a model or an estimate, which nobody has seen come
-true; its spread is then not known, and the plan says so. The number of runs is always shown.
+A figure is the mean of n runs. One run is enough to replace a model or an estimate, which nobody has seen
+come true; its spread is then not known, and the plan says so. The number of runs is always shown.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ Decision = Literal["schedule_now", "defer", "reject"]
 class Segment:
     """An offer for a time span, on `nodes` machines.
 
-    `power_watts` is the modelled draw of one node before PUE; `price_usd_hour` is per node.
+    `power_watts` is the draw of one node before PUE, modelled or, as `power_basis` says, measured;
+    `price_usd_hour` is per node.
     """
 
     provider: str

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from harchos_infra.catalog import Catalog, Region
+from harchos_infra.catalog import Catalog, Offer, Region
 from harchos_infra.catalog.gpu import matches, suggest
 from harchos_infra.errors import HarchosError
+from harchos_infra.planner.measured import Calibration, Machine, Measured
 from harchos_infra.workload.document import Spec, Workload
+from harchos_infra.workload.work import work_sha256
 
 CLOUDS = frozenset({"aws", "gcp", "azure"})
 SERVICES = frozenset({"inference", "dev"})
@@ -39,9 +41,13 @@ class Request:
     """(constraint, sentence) for each name that means nothing, with what it may have meant."""
     untold: tuple[str, ...]
     """Data sets whose region or size is not given, so that their transfer cannot be counted."""
+    measured: Measured
+    """What earlier runs of this very work took, by machine."""
 
     @classmethod
-    def of(cls, workload: Workload, catalog: Catalog, now: datetime) -> Request:
+    def of(
+        cls, workload: Workload, catalog: Catalog, now: datetime, measured: Calibration | None = None
+    ) -> Request:
         """Resolve a workload against `catalog` at `now` (aware; fractions of a second are dropped)."""
         spec, place = workload.spec, workload.spec.placement
         now = now.replace(microsecond=0)
@@ -70,6 +76,9 @@ class Request:
                 ]
                 if what
             ),
+            measured=measured.of(workload.metadata.name, work_sha256(workload))
+            if measured and measured.entries
+            else Measured(),
         )
 
     @property
@@ -90,6 +99,12 @@ class Request:
         named = [key for key in spec.duration.by_gpu if matches(key, gpu_model or "")]
         hours = spec.duration.by_gpu[max(named, key=len)] if named else spec.duration.default
         return None if hours is None else max(round(hours * 3600), 1)
+
+    def reserved_s(self, offer: Offer) -> int | None:
+        """Return for how many whole seconds an offer is taken: as measured, else `duration_s`."""
+        machine = Machine(offer.provider, offer.instance_type)
+        is_service = self.spec.type in SERVICES and self.spec.ttl_h is not None
+        return self.measured.reserved_s(machine, self.duration_s(offer.gpu_model), service=is_service)
 
 
 class _Names:

@@ -261,6 +261,12 @@ class Ledger:
             self._set(db, lease, {})
             db.execute(upsert(schema.measurement).on_conflict_do_nothing(), [dict(row) for row in rows])
 
+    def measurements(self, hub: str) -> list[RowMapping]:
+        """Return the measurements of a hub, oldest first."""
+        m = schema.measurement
+        with self._engine.connect() as db:
+            return list(db.execute(select(m).where(m.c.hub == hub).order_by(m.c.at, m.c.id)).mappings())
+
     # forecast errors
 
     def add_forecast_errors(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -280,9 +286,7 @@ class Ledger:
         """Return the plan that the run was begun with, as `harchos.plan/1`; a move does not change it."""
         with self._engine.connect() as db:
             p = schema.plan
-            document: dict[str, Any] = db.execute(
-                select(p.c.document).where(p.c.run == run)
-            ).scalar_one()
+            document: dict[str, Any] = db.execute(select(p.c.document).where(p.c.run == run)).scalar_one()
         return document
 
     def record(self, run: str) -> RunRecord:

@@ -1,0 +1,54 @@
+"""Planning a waiting run again on what is known by now: same workload, catalogue, signal and deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from harchos_infra.clouds.cloud import WITH_HUBS
+from harchos_infra.grid.parse import parse_signal
+from harchos_infra.planner.encoding import decode_segment
+from harchos_infra.planner.replan import Move, Stay
+from harchos_infra.planner.replan import reconsider as decide_again
+from harchos_infra.planner.request import CLOUDS
+from harchos_infra.runs.calibration import read_calibration
+from harchos_infra.runs.catalog import catalog_for
+from harchos_infra.workload.document import Workload
+
+
+def reconsider(
+    plan: Mapping[str, Any], segment: Mapping[str, Any], *, signal: str | None, now: datetime
+) -> Stay | Move:
+    """Decide whether a run that was begun with `plan` (`harchos.plan/1`) leaves the segment it waits for.
+
+    `signal` is the run's `--signal` option, `now` its own clock. Reads settings, ledger and signal, writes
+    nothing. HarchosError where one of them fails.
+    """
+    workload = waiting_workload(plan)
+    return decide_again(
+        workload,
+        decode_segment(segment),
+        catalog=catalog_for(workload),
+        signal=parse_signal(signal),
+        now=now,
+        measured=read_calibration(workload.metadata.name),
+    )
+
+
+def waiting_workload(plan: Mapping[str, Any]) -> Workload:
+    """Return the plan's workload with its deadline as the time it was, on clouds that hubs can be made on.
+
+    A plan has no values of environment variables; the job that was staged has them, and no plan depends on
+    them.
+    """
+    document = dict(plan["workload"])
+    spec = {key: value for key, value in document["spec"].items() if key != "deadline"}
+    if "env" in spec:
+        spec["env"] = [{**variable, "value": ""} for variable in spec["env"]]
+    deadline = plan["inputs"]["horizon"]["deadline"]
+    if deadline is not None:
+        spec["deadline"] = deadline
+    place = dict(spec.get("placement", {}))
+    place["providers"] = sorted(set(place.get("providers") or CLOUDS) & WITH_HUBS)
+    return Workload.model_validate({**document, "spec": {**spec, "placement": place}}, by_name=False)
