@@ -117,22 +117,10 @@ class Measured:
             {
                 "provider": machine.provider,
                 "instanceType": machine.instance_type,
-                "powerWatts": _document(measures.watts),
-                "runTimeS": _document(measures.run_s),
-                "startUpS": _document(measures.start_s),
+                "powerWatts": measures.watts,
+                "runTimeS": measures.run_s,
+                "startUpS": measures.start_s,
             }
             for machine, measures in self.machines.items()
         ]
         return {"machines": machines, "fingerprint": sha256(repr(machines).encode()).hexdigest()}
-
-
-def _document(figure: Figure | None) -> dict[str, Any] | None:
-    if figure is None:
-        return None
-    return {
-        "n": figure.n,
-        "mean": figure.mean,
-        "deviation": figure.deviation,
-        "least": figure.least,
-        "most": figure.most,
-    }

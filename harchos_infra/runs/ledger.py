@@ -267,6 +267,14 @@ class Ledger:
         with self._engine.connect() as db:
             return list(db.execute(select(m).where(m.c.hub == hub).order_by(m.c.at, m.c.id)).mappings())
 
+    def last_event(self, run: str, kind: str) -> str | None:
+        """Return the detail of a run's last event of a kind; None where there was none."""
+        e = schema.event
+        query = select(e.c.detail).where(e.c.run == run, e.c.kind == kind).order_by(e.c.id.desc())
+        with self._engine.connect() as db:
+            detail: str | None = db.execute(query).scalars().first()
+        return detail
+
     # forecast errors
 
     def add_forecast_errors(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> None:
