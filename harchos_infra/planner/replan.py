@@ -7,7 +7,9 @@ With S the objective's score, both schedules priced on the same new data, and C 
 
 where `least` is LEAST_USD, or LEAST_G where carbon alone counts. The margin is the hysteresis: figures that
 waver by less move nothing, so that a run does not go back and forth between schedules that are as good. A
-schedule that no longer fits (past its deadline, over a budget, not offered) is left for any that does.
+schedule that no longer fits (past its deadline, over a budget, not offered) is left for any that does. One
+whose figures cannot be had, because a source is silent about its zone, is kept: not to know is no reason to
+move.
 
 A waiting run has nothing anywhere: its job lies in the mailbox, and data is moved when its hub starts, which
 is counted in either schedule. So switching takes nothing (WAITING). The rule is the same for a running one,
@@ -43,6 +45,9 @@ LEAST_G = 5.0
 """About what LEAST_USD is at the planner's own carbon price of 190 USD/t."""
 
 
+_NO_LONGER_FITS = frozenset({"offer", "deadline", "budget-cost", "budget-carbon"})
+
+
 @dataclass(frozen=True, slots=True)
 class SwitchingCost:
     """What leaving the held schedule takes by itself."""
@@ -56,10 +61,13 @@ WAITING = SwitchingCost(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """The schedule is kept, and why. `fits` is False where neither it nor another fits any more."""
+    """The schedule is kept, and why.
+
+    `confirmed` is False where new data do not say that it is good: nothing fits any more, or no figures.
+    """
 
     why: str
-    fits: bool = True
+    confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +105,11 @@ def reconsider(
     again = plan(workload, catalog=catalog, signal=signal, now=now, measured=measured)
     request = Request.of(workload, catalog, now, measured)
     kept = price(held, request, catalog, signal)
+    if isinstance(kept, Miss) and kept.reason not in _NO_LONGER_FITS:
+        return Stay(f"it cannot be priced now: {kept.detail}", confirmed=False)
     if again.chosen is None:
         lost = f"{kept.detail}; " if isinstance(kept, Miss) else ""
-        return Stay(f"nothing fits any more: {lost}{again.nearest_miss}", fits=False)
+        return Stay(f"nothing fits any more: {lost}{again.nearest_miss}", confirmed=False)
     return decide(Objective.of(workload.spec), kept, again.chosen, switching)
 
 

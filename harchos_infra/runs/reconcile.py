@@ -241,7 +241,7 @@ class Reconciler:
                 f"to {where} at {segment.start:%Y-%m-%d %H:%M} UTC; {decision.why}"
             )
             self._replanned(lease, "moved", detail, moved)
-        elif decision.fits:
+        elif decision.confirmed:
             self._ledger.update_run(lease, next_at=later["next_at"])
             self._report("replan", f"the schedule stays: {decision.why}")
         else:
