@@ -75,6 +75,7 @@ def _rows(key: Key, found: Experience) -> Iterator[list[str]]:
     measures = found.measures
     figures: list[tuple[str, Figure | None, str]] = [
         ("power", measures.watts, "W"),
+        ("power of GPUs", measures.gpu_watts, "W"),
         ("run time", measures.run_s, "s"),
         ("start-up", measures.start_s, "s"),
         *((f"{unit}/s", figure, "/s") for unit, figure in found.throughput.items()),
@@ -146,6 +147,7 @@ def _measured(key: Key, found: Experience) -> dict[str, Any]:
         "provider": key.machine.provider,
         "instanceType": key.machine.instance_type,
         "powerWatts": measures.watts,
+        "gpuPowerWatts": measures.gpu_watts,
         "runTimeS": measures.run_s,
         "startUpS": measures.start_s,
         "unitsPerS": found.throughput,

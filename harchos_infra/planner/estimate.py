@@ -207,13 +207,28 @@ def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | M
         power = catalog.power.node_watts(offer, wants.count, load, ASSUMED_CPU_UTILIZATION)
         idle = offer.gpu_count - wants.count
         used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
-    measured = request.measured.on(offer.provider, offer.instance_type).watts
+    measured = _measured_power(request, catalog, offer, ASSUMED_CPU_UTILIZATION if wants else load)
     if measured is not None:
         modelled = f"modelled: {power.watts:.4g} W" if power else "no model"
-        return Estimate(measured.mean, f"{measured.words('W')}; {modelled}")
+        return Estimate(measured.watts, f"{measured.basis}; {modelled}")
     if power is None:
         return Miss("no-power", catalog.power.missing(offer) or "no power figure")
     return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
+
+
+def _measured_power(request: Request, catalog: Catalog, offer: Offer, cpu_load: float) -> Estimate | None:
+    """Return the node's measured draw, or that of its GPUs with the model's host; None where neither is."""
+    measures = request.measured.on(offer.provider, offer.instance_type)
+    if measures.watts is not None:
+        return Estimate(measures.watts.mean, measures.watts.words("W"))
+    gpus = measures.gpu_watts
+    if gpus is None or offer.vcpus is None or offer.memory_gib is None:
+        return None
+    host = catalog.power.host(offer.provider)
+    return Estimate(
+        gpus.mean + host.watts(offer.vcpus, offer.memory_gib, cpu_load),
+        f"GPUs {gpus.words('W')} ({gpus.mean:.4g} W); host modelled, {host.basis} at {cpu_load:.0%}",
+    )
 
 
 def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:

@@ -51,11 +51,13 @@ class Machine(NamedTuple):
 class Measures:
     """What runs of one work took on one machine; None: not measured.
 
-    `watts` is the mean draw of a node over the hub's metered life, before PUE; `run_s` from the job's start
-    until its outputs were stored; `start_s` from the provisioning of the hub to the job's start.
+    `watts` is the mean draw of a node over the hub's metered life, before PUE, and `gpu_watts` that of its
+    GPUs alone, from runs whose host could only be modelled; `run_s` from the job's start until its outputs
+    were stored; `start_s` from the provisioning of the hub to the job's start.
     """
 
     watts: Figure | None = None
+    gpu_watts: Figure | None = None
     run_s: Figure | None = None
     start_s: Figure | None = None
 
@@ -118,6 +120,7 @@ class Measured:
                 "provider": machine.provider,
                 "instanceType": machine.instance_type,
                 "powerWatts": measures.watts,
+                "gpuPowerWatts": measures.gpu_watts,
                 "runTimeS": measures.run_s,
                 "startUpS": measures.start_s,
             }

@@ -72,7 +72,7 @@ def method(record: RunRecord, account: Account) -> list[str]:
         else "Bytes are not metered, so the realised transfer is the plan's."
     )
     return [
-        f"Energy: {_meters(account)}; x PUE of {_pue(record)}. Planned energy is {_planned_power(record)}.",
+        f"Energy: {_meters(account)}; x PUE of {_pue(record)}. Planned energy: {_planned_power(record)}.",
         "Operational carbon: energy x grid intensity of the zone in each hour, on the run's own clock; "
         "measurements are split at hour boundaries. Location-based: no certificates or contracts count.",
         f"Grid intensity: {'; '.join(zones)}.",

@@ -4,6 +4,7 @@ Which runs count, and for what:
 
     power       succeeded runs, and services that were stopped, whose hub real meters measured for 90 % of
                 its metered time or more: joules / seconds of the measured rows. Modelled rows never count.
+    GPU power   the same, where NVML measured the GPUs and only the host had to be modelled
     run time    succeeded runs of one attempt, no services: the job's start until its outputs were stored
     start-up    hubs that one `terraform apply` made: its beginning until the job's start
     throughput  succeeded runs of one attempt, no services: the units that the job reported / its run time
@@ -40,6 +41,7 @@ _HUBS = """
     SELECT run.workload, run.work, run.type, run.outcome, run.rehearsal, run.segments, run.units,
            hub.segment, hub.identity, hub.created_at, hub.job_started_at, hub.job_finished_at,
            hub.metered_s, hub.measured_s, hub.measured_joules, hub.meters,
+           hub.gpu_measured_s, hub.gpu_measured_joules,
            (SELECT count(*) FROM op WHERE op.run = run.id AND op.phase = 'provision') AS provisions
     FROM run JOIN hub ON hub.run = run.id
     WHERE run.phase = 'done' AND run.work IS NOT NULL AND (:workload IS NULL OR run.workload = :workload)
@@ -155,17 +157,19 @@ def _machine(row: sqlite3.Row) -> Machine | None:
 
 
 def _experience(rows: Iterable[sqlite3.Row]) -> Experience:
-    watts, run_s, start_s = [], [], []
+    watts, gpu_watts, run_s, start_s = [], [], [], []
     rates: dict[str, list[float]] = defaultdict(list)
     unmeasured: dict[str, int] = defaultdict(int)
     for row in rows:
         is_service = row["type"] in SERVICES
         done = row["outcome"] == "succeeded"
         if done or (is_service and row["outcome"] == "stopped"):
-            if _is_measured(row):
+            if _is_measured(row, "measured_s"):
                 watts.append(row["measured_joules"] / row["measured_s"])
             elif row["metered_s"]:
                 unmeasured[row["meters"]] += 1
+                if _is_measured(row, "gpu_measured_s"):
+                    gpu_watts.append(row["gpu_measured_joules"] / row["gpu_measured_s"])
         if row["job_started_at"] is None:
             continue
         if row["provisions"] == 1:
@@ -177,14 +181,14 @@ def _experience(rows: Iterable[sqlite3.Row]) -> Experience:
                 if lasted_s > 0:
                     rates[unit].append(count / lasted_s)
     return Experience(
-        Measures(Figure.of(watts), Figure.of(run_s), Figure.of(start_s)),
+        Measures(Figure.of(watts), Figure.of(gpu_watts), Figure.of(run_s), Figure.of(start_s)),
         {unit: figure for unit, values in sorted(rates.items()) if (figure := Figure.of(values))},
         dict(unmeasured),
     )
 
 
-def _is_measured(row: sqlite3.Row) -> bool:
-    metered_s, measured_s = row["metered_s"] or 0.0, row["measured_s"] or 0.0
+def _is_measured(row: sqlite3.Row, column: str) -> bool:
+    metered_s, measured_s = row["metered_s"] or 0.0, row[column] or 0.0
     return measured_s > 0 and measured_s >= MEASURED_SHARE * metered_s
 
 
@@ -195,6 +199,7 @@ def hub_figures(status: Mapping[str, Any], rows: Iterable[Mapping[Any, Any]]) ->
     """
     measurements = list(rows)
     measured = [m for m in measurements if m["basis"] == "measured"]
+    gpus = [m for m in measurements if "nvml" in m["by"].split("+") and m["gpu_joules"] is not None]
     once = status.get("attempt") == 1
     return {
         "job_started_at": _seconds(status.get("job_started_at")) if once else None,
@@ -202,6 +207,8 @@ def hub_figures(status: Mapping[str, Any], rows: Iterable[Mapping[Any, Any]]) ->
         "metered_s": sum(m["seconds"] for m in measurements),
         "measured_s": sum(m["seconds"] for m in measured),
         "measured_joules": sum(m["joules"] for m in measured),
+        "gpu_measured_s": sum(m["seconds"] for m in gpus),
+        "gpu_measured_joules": sum(m["gpu_joules"] for m in gpus),
         "meters": ", ".join(sorted({m["by"] for m in measurements})),
     }
 

@@ -406,6 +406,7 @@ def _measurement(hub: str, line: Mapping[str, Any]) -> dict[str, Any]:
         "at": datetime.fromisoformat(line["at"]).timestamp(),
         "seconds": line["seconds"],
         "joules": line["joules"],
+        "gpu_joules": line["gpu_joules"],
         "basis": line["basis"],
         "by": line["by"],
     }

@@ -74,6 +74,8 @@ hub = Table(
     Column("metered_s", Float),
     Column("measured_s", Float),
     Column("measured_joules", Float),
+    Column("gpu_measured_s", Float),
+    Column("gpu_measured_joules", Float),
     Column("meters", String),
 )
 
@@ -109,6 +111,7 @@ measurement = Table(
     Column("at", Float, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("joules", Float, nullable=False),
+    Column("gpu_joules", Float),
     Column("basis", String, nullable=False),
     Column("by", String, nullable=False),
     UniqueConstraint("hub", "at", name="measurement_once"),

@@ -58,6 +58,19 @@ def test_measured_watts_replace_the_model_and_say_count_spread_and_what_the_mode
     assert made.chosen.energy_kwh == pytest.approx(0.050 * 2)
 
 
+def test_gpus_that_were_measured_replace_their_part_of_the_model_and_the_host_stays_modelled() -> None:
+    made = planned(measured(workload(**JOB), gpu_watts=figure(38.0, 42.0)))
+    assert made.chosen is not None
+    segment = made.chosen.segments[0]
+    assert segment.power_watts == 40.0 + 4 * 2.0 + 16 * 0.5
+    assert segment.power_basis == (
+        f"GPUs measured, n=2, +-2.83 W (40 W); host modelled, test host at 50%; modelled: {MODELLED_W:g} W"
+    )
+    both = planned(measured(workload(**JOB), gpu_watts=figure(38.0, 42.0), watts=figure(55.0)))
+    assert both.chosen is not None
+    assert both.chosen.segments[0].power_watts == 55.0
+
+
 def test_one_run_is_enough_and_its_spread_is_said_to_be_unknown() -> None:
     made = planned(measured(workload(**JOB), watts=figure(50.0)))
     assert made.chosen is not None
@@ -147,6 +160,7 @@ def test_the_figures_are_in_the_inputs_and_their_fingerprint_is_in_the_hash() ->
             "provider": "aws",
             "instanceType": "L4x1",
             "powerWatts": {"n": 1, "mean": 50.0, "deviation": None, "least": 50.0, "most": 50.0},
+            "gpuPowerWatts": None,
             "runTimeS": None,
             "startUpS": None,
         }

@@ -35,6 +35,18 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
 
 
+def row(
+    seconds: float, watts: float, basis: str = "measured", by: str = "rapl", gpu_watts: float = 0.0
+) -> dict[str, Any]:
+    return {
+        "seconds": seconds,
+        "joules": seconds * watts,
+        "gpu_joules": seconds * gpu_watts,
+        "basis": basis,
+        "by": by,
+    }
+
+
 def ended(
     run: str = "a-1",
     *,
@@ -72,7 +84,7 @@ def ended(
         "job_started_at": begun.isoformat(),
         "finished_at": (begun + timedelta(seconds=run_s)).isoformat(),
     }
-    rows = rows or [{"seconds": 10.0, "joules": 10 * watts, "basis": basis, "by": "rapl"}]
+    rows = rows or [row(10.0, watts, basis)]
     ledger.update_hub(lease, f"{run}-h1", **hub_figures(status, rows))
 
 
@@ -118,12 +130,16 @@ def test_modelled_watts_are_never_taken_for_measured() -> None:
 def test_real_meters_must_have_covered_nine_tenths_and_only_their_rows_count(
     measured_s: float, counts: bool
 ) -> None:
-    rows = [
-        {"seconds": measured_s, "joules": 7 * measured_s, "basis": "measured", "by": "rapl"},
-        {"seconds": 100 - measured_s, "joules": 9999.0, "basis": "modelled", "by": "cpu-model"},
-    ]
+    rows = [row(measured_s, 7.0), row(100 - measured_s, 999.0, "modelled", "cpu-model")]
     ended(rows=rows)
     assert measures().watts == (figure(7.0) if counts else None)
+
+
+def test_measured_gpus_of_a_modelled_host_are_kept_as_what_they_are() -> None:
+    ended(rows=[row(10.0, 90.0, "modelled", "nvml+cpu-model", gpu_watts=60.0)])
+    assert (measures().watts, measures().gpu_watts) == (None, figure(60.0))
+    ended("a-2", rows=[row(10.0, 90.0, "modelled", "gpu-model+cpu-model", gpu_watts=70.0)])
+    assert measures().gpu_watts == figure(60.0)
 
 
 def test_a_rehearsal_measures_this_machine_and_never_the_cloud_that_was_planned() -> None:

@@ -16,7 +16,10 @@ def upgrade() -> None:
     op.add_column("hub", sa.Column("metered_s", sa.Float))
     op.add_column("hub", sa.Column("measured_s", sa.Float))
     op.add_column("hub", sa.Column("measured_joules", sa.Float))
+    op.add_column("hub", sa.Column("gpu_measured_s", sa.Float))
+    op.add_column("hub", sa.Column("gpu_measured_joules", sa.Float))
     op.add_column("hub", sa.Column("meters", sa.String))
+    op.add_column("measurement", sa.Column("gpu_joules", sa.Float))
     op.create_table(
         "forecast_error",
         sa.Column("id", sa.Integer, primary_key=True),
