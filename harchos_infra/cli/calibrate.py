@@ -108,7 +108,7 @@ def _print_errors(errors: list[ForecastError]) -> None:
         forecast = [error for error in found if not error.same_figure]
         if not forecast:
             rows.append(
-                [newest.zone, newest.signal, str(len(found)), str(_hours(found)), "-", "replayed", "-"]
+                [newest.zone, newest.signal, str(len(found)), str(_hours(found)), "-", "same figure", "-"]
             )
             continue
         mape, bias = _weighted(forecast, "mape"), _weighted(forecast, "bias_gco2_per_kwh")
@@ -125,7 +125,7 @@ def _print_errors(errors: list[ForecastError]) -> None:
         )
     print_table(["zone", "signal", "runs", "hours", "ahead", "MAPE", "bias"], rows, right=(2, 3, 4, 5, 6))
     if any(error.same_figure for error in errors):
-        note("replayed: plan and run took the same replayed figures. Nothing was forecast: there is no error")
+        note("same figure: plan and settlement took the same one, as of a replay: no error can be told")
 
 
 def _hours(errors: Iterable[ForecastError]) -> int:
@@ -164,7 +164,7 @@ def _error(group: tuple[ForecastError, list[ForecastError]]) -> dict[str, Any]:
         "basis": newest.basis,
         "runs": len(forecast),
         "hours": _hours(forecast),
-        "hoursReplayed": _hours(error for error in found if error.same_figure),
+        "hoursOfSameFigure": _hours(error for error in found if error.same_figure),
         "leadH": _weighted(forecast, "lead_h"),
         "mape": _weighted(forecast, "mape"),
         "biasGco2PerKwh": _weighted(forecast, "bias_gco2_per_kwh"),

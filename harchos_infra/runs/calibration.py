@@ -72,7 +72,8 @@ class ForecastError:
     """How far one run's plan was off in one zone: planned against settled intensity, hour by hour.
 
     `mape` is a share (None where an hour of zero leaves it undefined), `bias` planned - settled in g/kWh.
-    `same_figure`: the plan replayed the very figures that the run was settled with, so nothing was forecast.
+    `same_figure`: the run was settled with the very figures that its plan had assumed, as of a replay: no
+    error can be told.
     """
 
     run: str
@@ -145,8 +146,10 @@ def _select(path: Path, query: str, workload: str | None) -> list[sqlite3.Row]:
 
 
 def _machine(row: sqlite3.Row) -> Machine | None:
-    """Return what the hub ran on; None where that was another host's `this-machine`."""
+    """Return what the hub ran on; None for another host's machine, and for GPUs under a power limit."""
     segment = json.loads(row["segments"])[row["segment"]]
+    if segment.get("gpuLimitWatts") is not None:
+        return None
     if not row["rehearsal"] and segment["provider"] != "local":
         return Machine(segment["provider"], segment["instanceType"])
     from harchos_infra.catalog.machine import INSTANCE_TYPE

@@ -1,4 +1,7 @@
-"""Planning a waiting run again on what is known by now: same workload, catalogue, signal and deadline."""
+"""Planning a waiting run again on what is known by now: same workload, catalogue, signal and deadline.
+
+It stays within what this version runs: one segment of one node, on clouds that hubs can be made on.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from harchos_infra.runs.calibration import read_calibration
 from harchos_infra.runs.catalog import catalog_for
 from harchos_infra.workload.document import Workload
 
+_REPLACED = ("deadline", "interruptible")
+
 
 def reconsider(
     plan: Mapping[str, Any], segment: Mapping[str, Any], *, signal: str | None, now: datetime
@@ -26,7 +31,7 @@ def reconsider(
     nothing. HarchosError where one of them fails.
     """
     workload = waiting_workload(plan)
-    return decide_again(
+    decision = decide_again(
         workload,
         decode_segment(segment),
         catalog=catalog_for(workload),
@@ -34,16 +39,19 @@ def reconsider(
         now=now,
         measured=read_calibration(workload.metadata.name),
     )
+    if isinstance(decision, Move) and [s.nodes for s in decision.to.segments] != [1]:
+        return Stay("the best schedule now is of a kind that this version does not run")
+    return decision
 
 
 def waiting_workload(plan: Mapping[str, Any]) -> Workload:
-    """Return the plan's workload with its deadline as the time it was, on clouds that hubs can be made on.
+    """Return the plan's workload, not to be paused, its deadline as the time it was, on clouds with hubs.
 
     A plan has no values of environment variables; the job that was staged has them, and no plan depends on
     them.
     """
     document = dict(plan["workload"])
-    spec = {key: value for key, value in document["spec"].items() if key != "deadline"}
+    spec = {key: value for key, value in document["spec"].items() if key not in _REPLACED}
     if "env" in spec:
         spec["env"] = [{**variable, "value": ""} for variable in spec["env"]]
     deadline = plan["inputs"]["horizon"]["deadline"]

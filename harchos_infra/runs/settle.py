@@ -52,7 +52,8 @@ def forecast_errors(
 
         MAPE = mean |planned - settled| / settled (hours of zero left out),  bias = mean (planned - settled)
 
-    Where basis and every figure are the same, a replay was compared with itself: `same_figure`, and no error.
+    Where basis and every figure are the same, a figure was compared with itself (a replay, or a provider's
+    outlook that stood unrevised): `same_figure`, and no error.
     """
     rows = []
     for zone, met in settled.items():
@@ -87,11 +88,18 @@ def forecast_errors(
 def _common(
     segment: Mapping[str, Any], met: Mapping[str, Any]
 ) -> Iterator[tuple[datetime, float, float, str]]:
-    """Yield each hour that both series have: its start, the planned and the settled figure, the basis."""
-    first = hour_of(datetime.fromisoformat(segment["start"]))
+    """Yield each hour that both series have: its start, the planned and the settled figure, the basis.
+
+    Of a plan in steps shorter than an hour, the mean of those within the hour counts.
+    """
+    start = datetime.fromisoformat(segment["start"])
+    step = timedelta(seconds=segment.get("intensityStepS", _HOUR.total_seconds()))
+    first = hour_of(start) + (start - hour_of(start)) // step * step
+    hours: dict[datetime, list[float]] = {}
+    for number, value in enumerate(segment["intensityGco2PerKwh"]):
+        hours.setdefault(hour_of(first + number * step), []).append(value)
     begins = datetime.fromisoformat(met["start"])
-    for hour, planned in enumerate(segment["intensityGco2PerKwh"]):
-        at = first + hour * _HOUR
+    for at, planned in hours.items():
         index = round((at - begins) / _HOUR)
         if 0 <= index < len(met["gco2_per_kwh"]) and met["gco2_per_kwh"][index] is not None:
-            yield at, planned, met["gco2_per_kwh"][index], segment["intensityBasis"]
+            yield at, math.fsum(planned) / len(planned), met["gco2_per_kwh"][index], segment["intensityBasis"]

@@ -50,6 +50,12 @@ def test_a_start_within_an_hour_and_a_late_hub_are_aligned_by_the_hour() -> None
     assert (row["hours"], row["mape"]) == (1, pytest.approx(0.25))
 
 
+def test_of_shorter_steps_the_mean_of_an_hour_counts() -> None:
+    half = {**segment(80.0, 100.0, 140.0, start=NOON + HOUR / 2), "intensityStepS": 1800}
+    (row,) = errors(half, settled(80.0, 100.0))
+    assert (row["hours"], row["mape"]) == (2, pytest.approx((0.0 + 0.2) / 2))
+
+
 def test_a_replay_compared_with_itself_has_no_error() -> None:
     (row,) = errors(segment(100.0004, 50.0, basis="replay"), settled(100.0, 50.0, basis="replay"))
     assert (row["same_figure"], row["mape"], row["bias_gco2_per_kwh"]) == (True, None, None)
@@ -118,7 +124,7 @@ def test_each_run_counts_once(kept: Ledger) -> None:
 def test_a_zone_shows_the_mean_over_its_hours_and_a_replay_shows_no_percentage(kept: Ledger) -> None:
     rows = [line.split() for line in invoke().splitlines()]
     assert ["DE", "live", "2", "3", "0.3", "h", "30.0%", "+30", "g/kWh"] in rows
-    assert ["FR", "replay", "1", "1", "-", "replayed", "-"] in rows
+    assert ["FR", "replay", "1", "1", "-", "same", "figure", "-"] in rows
     assert " 0.0%" not in invoke()
 
 
@@ -128,4 +134,4 @@ def test_the_json_has_every_error(kept: Ledger) -> None:
     german, french = document["forecastError"]
     assert (german["zone"], german["hours"], german["mape"]) == ("DE", 3, pytest.approx(0.3))
     assert [e["run"] for e in german["each"]] == ["a-1", "a-2"]
-    assert (french["mape"], french["hoursReplayed"]) == (None, 1)
+    assert (french["mape"], french["hoursOfSameFigure"]) == (None, 1)

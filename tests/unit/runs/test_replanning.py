@@ -16,7 +16,10 @@ from harchos_infra.cli.main import app
 from harchos_infra.cli.planning import catalog_for
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.signal import Intensity, NoIntensity
+from harchos_infra.planner.encoding import decode_segment
+from harchos_infra.planner.plan import Schedule
 from harchos_infra.planner.planner import plan
+from harchos_infra.planner.replan import Move
 from harchos_infra.report.account import account
 from harchos_infra.report.method import caveats
 from harchos_infra.runs import replan
@@ -266,6 +269,21 @@ def test_a_stopped_run_is_not_planned_again(begin: Callable[..., Waiting]) -> No
     run.ledger.desire(run.lease.run, "stop", "test")
     assert run.step(1.0, low(50, 50.0))["phase"] == "destroy"
     assert run.start() == MIDNIGHT + 24 * HOUR
+
+
+def test_a_schedule_that_this_version_does_not_run_is_not_taken(
+    begin: Callable[..., Waiting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin()
+    held = decode_segment(run.row()["segments"][0])
+    schedule = Schedule((held, held), 0.0, 0.0, 0.0, held.end, {})
+    monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
+    run.step(1.0)
+    assert run.said[-1] == (
+        "replan",
+        "the schedule stays: the best schedule now is of a kind that this version does not run",
+    )
+    assert len(run.row()["segments"]) == 1
 
 
 def test_status_and_report_say_where_a_run_was_moved(begin: Callable[..., Waiting]) -> None:
