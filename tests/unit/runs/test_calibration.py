@@ -238,6 +238,38 @@ def test_a_file_that_is_no_ledger_is_a_clear_error(tmp_path: Path) -> None:
         read_calibration()
 
 
+def test_the_next_plan_of_the_same_work_takes_the_figures(tmp_path: Path) -> None:
+    import json
+
+    from harchos_infra.settings import set_value
+    from harchos_infra.workload.loader import load
+    from harchos_infra.workload.work import work_sha256
+
+    set_value("local.zone", "DE")
+    path = tmp_path / "a.json"
+    document = {
+        "apiVersion": "harchos.dev/v1",
+        "kind": "Workload",
+        "metadata": {"name": "a"},
+        "spec": {
+            "type": "batch",
+            "command": "true",
+            "env": [{"name": "X", "value": "1"}],
+            "duration": "2h",
+            "placement": {"providers": ["local"]},
+        },
+    }
+    path.write_text(json.dumps(document))
+    ended(segment=LOCAL, work=work_sha256(load(path).workload), run_s=100.0, start_s=20.0)
+    shown = CliRunner().invoke(app, ["plan", str(path), "-o", "json"], catch_exceptions=False).stdout
+    made = json.loads(shown)
+    segment = made["chosen"]["segments"][0]
+    assert (segment["powerWatts"], segment["powerBasis"][:31]) == (50.0, "measured, n=1, spread unknown; ")
+    lasted = datetime.fromisoformat(segment["end"]) - datetime.fromisoformat(segment["start"])
+    assert lasted == timedelta(seconds=120)
+    assert made["inputs"]["measured"]["machines"][0]["powerWatts"]["n"] == 1
+
+
 def invoke(*arguments: str) -> str:
     result = CliRunner().invoke(app, ["calibrate", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
