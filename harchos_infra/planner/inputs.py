@@ -18,8 +18,10 @@ from harchos_infra.planner.horizon import LIMIT_S
 from harchos_infra.planner.measured import Machine
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import Ranking
-from harchos_infra.planner.request import SERVICES, Request
+from harchos_infra.planner.request import ASSUMED_RESTART_S, Request
+from harchos_infra.planner.slots import Slots
 from harchos_infra.planner.wording import duration
+from harchos_infra.workload.without_effect import SERVICES
 
 
 def inputs(
@@ -93,6 +95,7 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
         )
     if spec.resources.gpu:
         found.append(f"the processors of a GPU machine at {ASSUMED_CPU_UTILIZATION:.0%}")
+    found += _schedule_assumptions(request, estimates)
     if spec.deadline is None:
         found.append("no deadline is given: nothing is deferred")
     elif request.deadline is not None and (request.deadline - request.earliest).total_seconds() > LIMIT_S:
@@ -124,3 +127,32 @@ def _measured_times(request: Request, estimates: Estimates) -> Iterator[str]:
         if measures.start_s is not None and not is_service:
             start_s = measures.start_s
             yield f"{where}: start-up {start_s.mean:.3g} s ({start_s.words('s')}) on top of the run time"
+
+
+def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[str]:
+    if request.scaling is not None:
+        yield "changing the number of nodes takes no time and costs nothing"
+    if not request.may_pause:
+        return
+    checkpoint = request.spec.checkpoint
+    if checkpoint is not None and checkpoint.restart_h is None:
+        yield (
+            f"checkpoint.restart is not given: {ASSUMED_RESTART_S // 60} min from the start of a hub until a "
+            "paused job goes on"
+        )
+    yield (
+        f"a pause takes {request.save_s} s to save (checkpoint.grace) and {request.restart_s} s to restart, "
+        "paid and metered"
+    )
+    steps = sorted({Slots.of(estimates.horizon, s).step_s for s in set(estimates.duration_s.tolist())})
+    marks = " or ".join(f"{step // 60}" for step in steps)
+    yield f"paused work goes on at marks of {marks} min"
+    if checkpoint is None or checkpoint.size_gib is None:
+        yield "checkpoint.sizeGiB is not given: a paused job is not moved"
+    elif request.scaling is not None:
+        yield "a job whose number of nodes changes is not moved"
+    else:
+        yield (
+            "a move is looked at between regions with a known egress price and a measured throughput "
+            "(2022, one machine to another)"
+        )

@@ -100,14 +100,17 @@ class Measured:
         """Return what was measured on a machine."""
         return self.machines.get(Machine(provider, instance_type), NOTHING)
 
-    def reserved_s(self, machine: Machine, estimated_s: int | None, *, service: bool) -> int | None:
+    def reserved_s(
+        self, machine: Machine, estimated_s: int | None, *, throughput: float, service: bool
+    ) -> int | None:
         """Return the whole seconds for which a machine is taken, None where nobody knows.
 
         Start-up and run time where they are measured, else the estimate for the run and nothing for the
-        start-up. A service is up for its `ttl`, and the start-up is within it.
+        start-up. A service is up for its `ttl`, and the start-up is within it. `throughput` is that of the
+        power mode, 1 without a limit, as runs are measured.
         """
         measures = self.on(*machine)
-        run_s = estimated_s if service or measures.run_s is None else measures.run_s.mean
+        run_s = estimated_s if service or measures.run_s is None else measures.run_s.mean / throughput
         if run_s is None or service:
             return estimated_s
         start_s = 0.0 if measures.start_s is None else measures.start_s.mean

@@ -29,8 +29,8 @@ from typing import Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.measured import Calibration, Figure, Key, Machine, Measures
-from harchos_infra.planner.request import SERVICES
 from harchos_infra.settings import home
+from harchos_infra.workload.without_effect import SERVICES
 
 NEWEST = 20
 """Runs of a work on a machine that count."""

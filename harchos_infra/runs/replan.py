@@ -12,6 +12,7 @@ from typing import Any
 from harchos_infra.clouds.cloud import WITH_HUBS
 from harchos_infra.grid.parse import parse_signal
 from harchos_infra.planner.encoding import decode_segment
+from harchos_infra.planner.plan import Segment
 from harchos_infra.planner.replan import Move, Stay
 from harchos_infra.planner.replan import reconsider as decide_again
 from harchos_infra.planner.request import CLOUDS
@@ -39,9 +40,13 @@ def reconsider(
         now=now,
         measured=read_calibration(workload.metadata.name),
     )
-    if isinstance(decision, Move) and [s.nodes for s in decision.to.segments] != [1]:
+    if isinstance(decision, Move) and [_kind(s) for s in decision.to.segments] != [(1, None)]:
         return Stay("the best schedule now is of a kind that this version does not run")
     return decision
+
+
+def _kind(segment: Segment) -> tuple[int, float | None]:
+    return segment.nodes, segment.gpu_limit_watts
 
 
 def waiting_workload(plan: Mapping[str, Any]) -> Workload:
