@@ -127,8 +127,10 @@ def price(held: Segment, request: Request, catalog: Catalog, signal: Signal) -> 
         late_s = start_s + duration_s - horizon.deadline_s
         return Miss("deadline", f"it would finish {duration(late_s)} after the deadline")
     row = horizon.intensity[horizon.rows[held.zone]][None, :]
-    mean = window_means(row, np.array([start_s]), duration_s)[0]
-    there = replace(estimates, best_start_s=np.array([start_s]), best_mean=mean)
+    best_start_s, best_mean = estimates.best_start_s.copy(), estimates.best_mean.copy()
+    best_start_s[0] = start_s
+    best_mean[0] = window_means(row, best_start_s[:1], duration_s)[0, 0]
+    there = replace(estimates, best_start_s=best_start_s, best_mean=best_mean)
     broken = limits(request, there)[0]
     return broken[0] if broken else schedule(there, 0)
 
