@@ -126,7 +126,7 @@ def price(held: Segment, request: Request, catalog: Catalog, signal: Signal) -> 
     if horizon.deadline_s is not None and start_s + duration_s > horizon.deadline_s:
         late_s = start_s + duration_s - horizon.deadline_s
         return Miss("deadline", f"it would finish {duration(late_s)} after the deadline")
-    row = horizon.intensity[horizon.rows[held.zone]][None, :]
+    row = horizon.intensity[horizon.rows[estimates.regions[0].zone or ""]][None, :]
     best_start_s, best_mean = estimates.best_start_s.copy(), estimates.best_mean.copy()
     best_start_s[0] = start_s
     best_mean[0] = window_means(row, best_start_s[:1], duration_s, horizon.step_s)[0, 0]

@@ -18,19 +18,21 @@ The ledger is read with sqlite3 itself: every `plan` does it, and SQLAlchemy tak
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.measured import Calibration, Figure, Key, Machine, Measures
 from harchos_infra.settings import home
 from harchos_infra.workload.without_effect import SERVICES
+
+if TYPE_CHECKING:
+    import sqlite3
 
 NEWEST = 20
 """Runs of a work on a machine that count."""
@@ -127,6 +129,8 @@ def _read(query: str, workload: str | None) -> list[sqlite3.Row]:
     path = home() / "ledger.db"
     if not path.exists():
         return []
+    import sqlite3
+
     try:
         return _select(path, query, workload)
     except sqlite3.Error:
@@ -140,6 +144,8 @@ def _read(query: str, workload: str | None) -> list[sqlite3.Row]:
 
 
 def _select(path: Path, query: str, workload: str | None) -> list[sqlite3.Row]:
+    import sqlite3
+
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as db:
         db.row_factory = sqlite3.Row
         return db.execute(query, {"workload": workload}).fetchall()

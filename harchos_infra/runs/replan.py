@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from harchos_infra.clouds.cloud import WITH_HUBS
+from harchos_infra.errors import HarchosError
 from harchos_infra.grid.parse import parse_signal
 from harchos_infra.planner.encoding import decode_segment
 from harchos_infra.planner.plan import Segment
@@ -53,7 +56,7 @@ def waiting_workload(plan: Mapping[str, Any]) -> Workload:
     """Return the plan's workload, not to be paused, its deadline as the time it was, on clouds with hubs.
 
     A plan has no values of environment variables; the job that was staged has them, and no plan depends on
-    them.
+    them. Raises HarchosError where the plan is of a version that knew other fields.
     """
     document = dict(plan["workload"])
     spec = {key: value for key, value in document["spec"].items() if key not in _REPLACED}
@@ -64,4 +67,8 @@ def waiting_workload(plan: Mapping[str, Any]) -> Workload:
         spec["deadline"] = deadline
     place = dict(spec.get("placement", {}))
     place["providers"] = sorted(set(place.get("providers") or CLOUDS) & WITH_HUBS)
-    return Workload.model_validate({**document, "spec": {**spec, "placement": place}}, by_name=False)
+    try:
+        return Workload.model_validate({**document, "spec": {**spec, "placement": place}}, by_name=False)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
+        raise HarchosError(f"the plan's workload cannot be read by this version: {wrong}") from error

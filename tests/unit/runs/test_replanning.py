@@ -249,6 +249,22 @@ def test_a_signal_that_is_gone_leaves_the_schedule(
     assert run.start() == MIDNIGHT + 24 * HOUR
 
 
+def test_a_workload_of_another_version_leaves_the_schedule(begin: Callable[..., Waiting]) -> None:
+    run = begin()
+    document = run.ledger.plan(run.lease.run)
+    document["workload"]["spec"]["fieldOfTheFuture"] = 1
+    with pytest.raises(HarchosError, match="cannot be read by this version"):
+        replan.waiting_workload(document)
+
+
+def test_this_machine_on_another_grid_is_priced_there(begin: Callable[..., Waiting]) -> None:
+    run = begin()
+    set_value("local.zone", "FR")
+    run.grid.series = {"FR": low(24, 100.0)}
+    run.step(1.0)
+    assert run.said[-1] == ("replan", "the schedule stays: it is still the best")
+
+
 def test_the_deadline_is_that_of_the_submission(begin: Callable[..., Waiting]) -> None:
     run = begin()
     run.grid.series = {"DE": low(24, 100.0) + [1.0] * 100}
