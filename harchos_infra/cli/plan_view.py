@@ -18,6 +18,7 @@ _LEAST = {"greenest": "carbon", "cheapest": "USD"}
 _LOSERS_SHOWN = 5
 _FRONT_SHOWN = 8
 _SPARK_WIDTH = 72
+_GAP_SHOWN = 1e-6
 WIDTH = 108
 """Columns of a plan where no terminal is narrower."""
 """Columns of a plan that is not printed on a narrower terminal."""
@@ -88,6 +89,7 @@ def headline(plan: Plan) -> list[str]:
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
         *_savings(plan, plan.chosen),
+        *_gap(plan.chosen),
         *_caution(plan),
     ]
 
@@ -124,6 +126,11 @@ def _why(plan: Plan) -> str:
         f"least {least} ({objective['name']}) of {summary['feasible']:,} feasible candidates "
         f"({summary['considered']:,} considered), {starts}"
     )
+
+
+def _gap(chosen: Schedule) -> Iterator[str]:
+    if chosen.gap > _GAP_SHOWN:
+        yield f"within the budgets: at most {chosen.gap:.2%} from the least that is possible"
 
 
 def _caution(plan: Plan) -> Iterator[str]:
@@ -196,9 +203,8 @@ def _segments(chosen: Schedule) -> Section:
 def _parts(chosen: Schedule) -> Iterator[str]:
     parts = chosen.breakdown
     if parts["pauseKwh"]:
-        restart_s, save_s = (
-            max(getattr(s, name) for s in chosen.segments) for name in ("restart_s", "save_s")
-        )
+        restart_s = max(segment.restart_s for segment in chosen.segments)
+        save_s = max(segment.save_s for segment in chosen.segments)
         yield (
             f"of it for pauses: {parts['pauseKwh']:.3g} kWh, {parts['pauseUsd']:.3g} USD, "
             f"{parts['pauseGco2e']:.3g} g; a segment after a pause restarts for {duration(restart_s)}, "
@@ -210,8 +216,6 @@ def _parts(chosen: Schedule) -> Iterator[str]:
                 f"the move into {segment.provider}/{segment.region} transfers for {segment.move_usd:.3g} USD "
                 f"and {segment.move_gco2e:.3g} g, beside the segments"
             )
-    if chosen.gap:
-        yield f"within the budgets this is at most {chosen.gap:.2%} from the least that is possible"
 
 
 def _carbon_note(plan: Plan) -> str:
@@ -231,11 +235,9 @@ def _intensity(plan: Plan, chosen: Schedule) -> Section:
     hours = len(values) * step_s // 3600
     step = -(-len(values) // _SPARK_WIDTH)
     bins = [values[i : i + step] for i in range(0, len(values), step)]
+    bin_s = step_s * step
     spans = [
-        (
-            (s.start - first).total_seconds() // (step_s * step),
-            (s.end - first).total_seconds() / (step_s * step),
-        )
+        ((s.start - first).total_seconds() // bin_s, (s.end - first).total_seconds() / bin_s)
         for s in chosen.segments
         if s.zone == plan.horizon["zone"]
     ]

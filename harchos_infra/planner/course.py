@@ -22,7 +22,6 @@ class Leg(NamedTuple):
 
 
 class Course(NamedTuple):
-    """Legs in order of time. `gap` is by which share of the score it may miss the least possible."""
+    """Legs in order of time."""
 
     legs: tuple[Leg, ...]
-    gap: float = 0.0

@@ -15,6 +15,8 @@ budget, and stated with the schedule:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,30 +44,48 @@ _LEAST_USD_PER_G = 1e-12
 _LEAST_THETA, _MOST_THETA = 1e-3, 1e12
 """Between them theta is searched, in grams to the dollar, by halving its logarithm."""
 _SEARCHES = 30
+_MOVES = -1
+"""Stands for the candidate of schedules that move."""
 
 
-def with_limits(
-    request: Request, catalog: Catalog, estimates: Estimates
-) -> tuple[Estimates, Moves | None, list[Misses]]:
-    """Return the estimates with an entry for each schedule worth a thought, and what each entry fails.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The estimates with an entry for each schedule worth a thought, and what each entry fails.
 
-    Also what moves transfer, where the job may move. Whether embodied carbon counts depends on which
-    candidates are feasible, and so on the schedules: they are made anew where it turned out otherwise.
+    `moves` says what moves transfer, where the job may move; `gap` by which share of its score the best entry
+    may miss the least that is possible within the budgets.
+    """
+
+    estimates: Estimates
+    broken: list[Misses]
+    moves: Moves | None = None
+    gap: float = 0.0
+
+
+def options(request: Request, catalog: Catalog, estimates: Estimates) -> Options:
+    """Return what can be done, windows and all other schedules that the workload allows.
+
+    Whether embodied carbon counts depends on which candidates are feasible, and so on the schedules: they are
+    made anew where it turned out otherwise.
     """
     broken = limits(request, estimates)
     if not (request.may_pause or request.scaling):
-        return estimates, None, broken
+        return Options(estimates, broken)
     objective = Objective.of(request.spec)
     theta = objective.usd_weight / max(objective.usd_per_g, _LEAST_USD_PER_G)
-    counts = counts_embodied(estimates, [i for i, misses in enumerate(broken) if not misses])
+    counts = _counts(estimates, broken)
     for _ in range(2):
-        found, moves = _Search(request, catalog, estimates, theta, counts).run()
+        search = _Search(request, catalog, estimates, theta, counts)
+        found = search.run()
         broken = limits(request, found)
-        counted = counts
-        counts = counts_embodied(found, [i for i, misses in enumerate(broken) if not misses])
+        counted, counts = counts, _counts(found, broken)
         if counts == counted:
             break
-    return found, moves, broken
+    return Options(found, broken, search.moves, search.gap)
+
+
+def _counts(estimates: Estimates, broken: list[Misses]) -> bool:
+    return counts_embodied(estimates, [index for index, misses in enumerate(broken) if not misses])
 
 
 class _Search:
@@ -85,9 +105,10 @@ class _Search:
         checkpoint = request.spec.checkpoint
         size_gib = checkpoint.size_gib if checkpoint and request.may_pause else None
         can_move = size_gib is not None and request.scaling is None
-        self._moves = Moves(request, catalog, estimates, size_gib) if can_move and size_gib else None
+        self.moves = Moves(request, catalog, estimates, size_gib) if can_move and size_gib else None
+        self.gap = 0.0
 
-    def run(self) -> tuple[Estimates, Moves | None]:
+    def run(self) -> Estimates:
         """Return the estimates with all schedules found."""
         estimates, everything = self._estimates, np.arange(len(self._estimates.offers))
         if self._request.scaling is not None:
@@ -95,13 +116,13 @@ class _Search:
         for theta in dict.fromkeys((self._theta, 0.0)):
             best = self._best(estimates, theta)
             estimates = extended(estimates, self._solve(everything, theta, best))
-            if self._moves is not None:
+            if self.moves is not None:
                 courses = self._move(theta, self._best(estimates, theta))
-                estimates = extended(estimates, courses, self._moves)
+                estimates = extended(estimates, courses, self.moves)
         budget = self._request.spec.budget
         if budget.max_cost_usd is not None or budget.max_carbon_kg is not None:
             estimates = self._within_budgets(estimates)
-        return estimates, self._moves
+        return estimates
 
     def _solve(self, members: Ints, theta: float, best: float) -> list[Course]:
         """Return the best schedule of each member with pauses or changing node counts."""
@@ -119,9 +140,9 @@ class _Search:
         return found
 
     def _move(self, theta: float, best: float) -> list[Course]:
-        assert self._moves is not None
+        assert self.moves is not None
         return moved(
-            self._request, self._estimates, self._members, self._moves, theta, self._with_embodied, best
+            self._request, self._estimates, self._members, self.moves, theta, self._with_embodied, best
         )
 
     def _score(self, estimates: Estimates, theta: float) -> Floats:
@@ -142,20 +163,26 @@ class _Search:
         return np.stack([estimates.gco2e(estimates.best_mean) > most_g, estimates.cost_usd > most_usd])
 
     def _within_budgets(self, estimates: Estimates) -> Estimates:
-        """Search theta for each entry that is better than all within the budgets but breaks one of them."""
+        """Search theta wherever an entry is better than all within the budgets but breaks one of them."""
         score, breaks = self._score(estimates, self._theta), self._breaks(estimates)
+        best = bound = self._best(estimates, self._theta)
+        keeps = _keeps(estimates, breaks)
+        searched: set[int] = set()
         for entry in np.argsort(score, kind="stable").tolist():
-            if not score[entry] < self._best(estimates, self._theta):
+            if not score[entry] < best:
                 break
-            if not breaks[:, entry].any():
-                continue
             course = estimates.courses[entry]
-            if course is None or len({leg.candidate for leg in course.legs}) == 1:
-                member = entry if course is None else course.legs[0].candidate
-                found = self._search(bool(breaks[0, entry]), self._of_member(member))
-            else:
-                found = self._search(bool(breaks[0, entry]), lambda theta: self._move(theta, np.inf))
-            estimates = extended(estimates, found, self._moves)
+            candidates = {entry} if course is None else {leg.candidate for leg in course.legs}
+            member = next(iter(candidates)) if len(candidates) == 1 else _MOVES
+            if not breaks[:, entry].any() or member in searched or not (member == _MOVES or keeps[member]):
+                continue
+            searched.add(member)
+            solve = partial(self._move, best=np.inf) if member == _MOVES else self._of_member(member)
+            found, least = self._search(bool(breaks[0, entry]), solve)
+            bound = min(bound, least)
+            estimates = extended(estimates, found, self.moves)
+            best = self._best(estimates, self._theta)
+        self.gap = max(1 - bound / best, 0.0) if 0 < best < np.inf else 0.0
         return estimates
 
     def _of_member(self, member: int) -> Callable[[float], list[Course]]:
@@ -168,33 +195,33 @@ class _Search:
 
         return solve
 
-    def _search(self, is_too_dirty: bool, solve: Callable[[float], list[Course]]) -> list[Course]:
-        """Return the best schedule within the budgets that `solve` gives for any theta, or none."""
+    def _search(
+        self, is_too_dirty: bool, solve: Callable[[float], list[Course]]
+    ) -> tuple[list[Course], float]:
+        """Return the best schedule within the budgets that `solve` gives for any theta, or none.
+
+        Also what any schedule that it chooses from scores at least, if it keeps to the broken budget.
+        """
         low, high = (_LEAST_THETA, self._theta) if is_too_dirty else (self._theta, _MOST_THETA)
         low, bound = max(low, _LEAST_THETA), 0.0
-        best: tuple[float, Course] | None = None
-        tried = [0.0 if is_too_dirty else _MOST_THETA]
-        for _ in range(_SEARCHES):
-            theta = tried[-1]
+        best: tuple[float, list[Course]] = np.inf, []
+        theta = 0.0 if is_too_dirty else _MOST_THETA
+        for number in range(_SEARCHES):
             courses = solve(theta)
             if not courses:
-                return []
-            found = extended(self._estimates, courses, self._moves)
+                return [], np.inf
+            found = extended(self._estimates, courses, self.moves)
             first = len(self._estimates.offers)
             index = first + int(self._score(found, theta)[first:].argmin())
             usd, score = float(found.cost_usd[index]), float(self._score(found, self._theta)[index])
             bound = max(bound, self._bound(is_too_dirty, theta, score, usd))
             is_within = not self._breaks(found)[:, index].any()
-            if is_within and (best is None or score < best[0]):
-                best = score, courses[index - first]
-            if len(tried) == 1 and not is_within:
-                return []
-            if len(tried) > 1:
+            if is_within and score < best[0]:
+                best = score, [courses[index - first]]
+            if number:
                 low, high = (theta, high) if is_within == is_too_dirty else (low, theta)
-            tried.append(float(np.sqrt(low * high)))
-        if best is None:
-            return []
-        return [best[1]._replace(gap=max(1 - bound / best[0], 0.0) if best[0] > 0 else 0.0)]
+            theta = float(np.sqrt(low * high))
+        return best[1], bound
 
     def _bound(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
         """Return what every schedule within the budget scores at least, by the best one under `theta`."""
@@ -206,3 +233,15 @@ class _Search:
         if not is_too_dirty and budget.max_cost_usd is not None:
             return gco2e + theta * usd - (theta - self._theta) * budget.max_cost_usd
         return 0.0
+
+
+def _keeps(estimates: Estimates, breaks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell of each candidate whether schedules that start on it keep to each of the budgets."""
+    first = [
+        index if course is None else course.legs[0].candidate
+        for index, course in enumerate(estimates.courses)
+    ]
+    kept = np.zeros(breaks.shape, dtype=bool)
+    for budget in range(len(breaks)):
+        np.logical_or.at(kept[budget], first, ~breaks[budget])
+    return np.asarray(kept.all(axis=0))

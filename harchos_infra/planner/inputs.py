@@ -103,9 +103,10 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
     if spec.type in SERVICES and spec.ttl_h is not None:
         found.append(f"a service runs for its ttl, {spec.ttl_h:g} h")
     if ranking is not None and not ranking.with_embodied:
-        known = int((~np.isnan(estimates.embodied_g[ranking.members])).sum())
+        offers = np.unique(estimates.offer_of[ranking.members])
+        known = int((~np.isnan(estimates.embodied_g[offers])).sum())
         found.append(
-            f"embodied carbon is published for {known} of {len(ranking.members)} feasible candidates: "
+            f"embodied carbon is published for {known} of {len(offers)} feasible candidates: "
             "they are compared without it"
         )
     return found

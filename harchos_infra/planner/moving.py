@@ -155,7 +155,7 @@ class _Problem:
             gap_slots=slots.gap(self._request.save_s + self._request.restart_s),
             last_share=slots.last_share,
         )
-        if not total < best * (1 - TIE) or len(set(where[where != NOWHERE].tolist())) < 2:
+        if not total < best * (1 - TIE):
             return []
         return [Course(legs(self._request, slots, _runs(where, places[kept]), self._estimates.nodes))]
 

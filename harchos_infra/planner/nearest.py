@@ -13,7 +13,7 @@ from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Misses
-from harchos_infra.planner.flexible import with_limits
+from harchos_infra.planner.flexible import options
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import rank
 from harchos_infra.planner.request import Request
@@ -67,8 +67,9 @@ def _all(request: Request, catalog: Catalog, signal: Signal, verdicts: Sequence[
     near = {o: m for o, m in zip(catalog.offers, verdicts, strict=True) if len(m) <= 1}
     estimates, unknown = estimate(request, catalog, signal, list(near))
     found = [Candidate(offer, (*near[offer], miss)) for offer, miss in unknown]
-    estimates, _, broken = with_limits(request, catalog, estimates)
-    for index, (offer, more) in enumerate(zip(estimates.offers, broken, strict=True)):
+    known = options(request, catalog, estimates)
+    estimates = known.estimates
+    for index, (offer, more) in enumerate(zip(estimates.offers, known.broken, strict=True)):
         found.append(Candidate(offer, near[offer] + more, estimates, index))
     return found + far
 

@@ -19,9 +19,10 @@ from harchos_infra.grid.signal import Signal
 from harchos_infra.planner import baseline
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Miss, Misses, fit
-from harchos_infra.planner.flexible import with_limits
+from harchos_infra.planner.flexible import options
 from harchos_infra.planner.inputs import inputs
 from harchos_infra.planner.measured import Calibration
+from harchos_infra.planner.moving import Moves
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.plan import Plan, Rejection, Schedule
@@ -55,7 +56,8 @@ def plan(
     fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
     estimates, unknown = estimate(request, catalog, signal, fitting)
     baselines = baseline.baselines(request, catalog, signal, estimates, verdicts)
-    estimates, moves, broken = with_limits(request, catalog, estimates)
+    found = options(request, catalog, estimates)
+    estimates, broken, moves = found.estimates, found.broken, found.moves
     feasible = [index for index, misses in enumerate(broken) if not misses]
     ranking = rank(Objective.of(request.spec), estimates, feasible) if feasible else None
     lost = [
@@ -64,7 +66,7 @@ def plan(
         *unknown,
         *((offer, misses[0]) for offer, misses in zip(catalog.offers, verdicts, strict=True) if misses),
     ]
-    chosen = schedule(estimates, int(ranking.members[0]), moves=moves) if ranking else None
+    chosen = schedule(estimates, int(ranking.members[0]), moves=moves, gap=found.gap) if ranking else None
     document = public_document(workload)
     return Plan(
         workload=document,
@@ -72,9 +74,7 @@ def plan(
         decision="reject" if chosen is None else "schedule_now" if chosen.start == request.now else "defer",
         chosen=chosen,
         baselines=baselines,
-        frontier=tuple(schedule(estimates, int(ranking.members[i]), moves=moves) for i in ranking.front)
-        if ranking
-        else (),
+        frontier=_front(estimates, ranking, chosen, moves) if ranking and chosen else (),
         rejected=tuple(_rejection(offer, miss) for offer, miss in lost),
         inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
         nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
@@ -82,6 +82,15 @@ def plan(
             len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), [miss for _, miss in lost]
         ),
         horizon=_shown(estimates, chosen) if chosen else {},
+    )
+
+
+def _front(
+    estimates: Estimates, ranking: Ranking, chosen: Schedule, moves: Moves | None
+) -> tuple[Schedule, ...]:
+    return tuple(
+        schedule(estimates, int(ranking.members[place]), moves=moves) if place else chosen
+        for place in ranking.front
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def schedule(
-    estimates: Estimates, index: int, *, at_once: bool = False, moves: Moves | None = None
+    estimates: Estimates, index: int, *, at_once: bool = False, moves: Moves | None = None, gap: float = 0.0
 ) -> Schedule:
     """Return the schedule of an entry, or the window of its candidate that starts at once."""
     course = None if at_once else estimates.courses[index]
@@ -39,12 +40,8 @@ def schedule(
         moved = transfers(estimates, course, moves)
         breakdown |= _pauses(estimates, legs)
         breakdown |= {"moveUsd": moved.usd, "moveGco2e": moved.gco2e_low, "moveGco2eHigh": moved.gco2e_high}
-    segments = tuple(
-        _segment(
-            estimates, leg, moves.transfer(before.candidate, leg.candidate) if moves and before else None
-        )
-        for before, leg in zip((None, *legs), legs, strict=False)
-    )
+    into = [moves.transfer(a.candidate, b.candidate) if moves else None for a, b in pairwise(legs)]
+    segments = tuple(_segment(estimates, leg, moved) for leg, moved in zip(legs, (None, *into), strict=True))
     return Schedule(
         segments=segments,
         cost_usd=breakdown["computeUsd"] + breakdown["transferUsd"],
@@ -52,7 +49,7 @@ def schedule(
         gco2e=breakdown["operationalGco2e"] + breakdown["embodiedGco2e"] + breakdown["transferGco2e"],
         finish=segments[-1].end,
         breakdown=breakdown,
-        gap=course.gap if course is not None else 0.0,
+        gap=gap,
     )
 
 

@@ -71,6 +71,20 @@ def test_gpus_that_were_measured_replace_their_part_of_the_model_and_the_host_st
     assert both.chosen.segments[0].power_watts == 55.0
 
 
+def test_a_power_mode_is_counted_from_what_was_measured_without_a_limit() -> None:
+    limited = {"gpu": {"count": 1, "powerModes": [{"watts": 50, "throughput": 0.8}]}, "objective": "greenest"}
+    known = measured(workload(**{**JOB, **limited}), watts=figure(60.0), run_s=figure(3600.0))
+    made = planned(known, **limited)
+    assert made.chosen is not None
+    segment = made.chosen.segments[0]
+    assert segment.gpu_limit_watts == 50.0
+    assert segment.power_watts == 60.0 - (70.0 - 50.0)
+    assert segment.power_basis.startswith(
+        "measured, n=1, spread unknown, less 20 W, modelled, for the limit; "
+    )
+    assert segment.end - segment.start == timedelta(seconds=3600 / 0.8)
+
+
 def test_one_run_is_enough_and_its_spread_is_said_to_be_unknown() -> None:
     made = planned(measured(workload(**JOB), watts=figure(50.0)))
     assert made.chosen is not None

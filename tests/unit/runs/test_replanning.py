@@ -302,6 +302,14 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
     assert len(run.row()["segments"]) == 1
 
 
+def test_a_job_that_may_be_paused_is_moved_as_one_segment(begin: Callable[..., Waiting]) -> None:
+    run = begin(interruptible=True, checkpoint={"path": "/x", "interval": "1h"})
+    split = [50.0 if 30 <= hour < 50 or 60 <= hour < 80 else 500.0 for hour in range(HORIZON_H)]
+    run.step(1.0, split)
+    assert len(run.events("moved")) == 1
+    assert len(run.row()["segments"]) == 1
+
+
 def test_status_and_report_say_where_a_run_was_moved(begin: Callable[..., Waiting]) -> None:
     run = begin()
     run.step(1.0, low(50, 50.0))
