@@ -36,7 +36,7 @@ from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_url
 from harchos_infra.runs.replan import reconsider, waiting_workload
-from harchos_infra.runs.settle import forecast_errors, realised_intensities
+from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
 from harchos_infra.runs.submit import default_ttl_s
 from harchos_infra.settings import home
 
@@ -205,7 +205,7 @@ class Reconciler:
         errors = forecast_errors(
             run["segments"],
             intensities,
-            signal=record.plan["inputs"]["signal"]["name"],
+            signal=signal_name(record.plan["inputs"]["signal"]),
             issued_at=datetime.fromtimestamp(run["planned_at"], UTC)
             if run["planned_at"]
             else datetime.fromisoformat(record.plan["now"]),

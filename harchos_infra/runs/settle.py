@@ -38,6 +38,12 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
     return settled
 
 
+def signal_name(described: Mapping[str, Any]) -> str:
+    """Return what a plan took its intensities from: its signal, and the way hours to come were forecast."""
+    forecast = described.get("forecast")
+    return f"{described['name']}, {forecast['asked']}" if forecast else str(described["name"])
+
+
 def forecast_errors(
     segments: Iterable[Mapping[str, Any]],
     settled: Mapping[str, Mapping[str, Any]],
@@ -48,7 +54,7 @@ def forecast_errors(
 ) -> list[dict[str, Any]]:
     """Return, by zone, how far the intensities that a plan assumed were from those that its run met.
 
-    `segments` are the plan's, `signal` its signal's name, `issued_at` when it was made. Hours of a zone that
+    `segments` are the plan's, `signal` its `signal_name`, `issued_at` when it was made. Hours of a zone that
     are in both series and have begun by `now`, real time, are compared: a rehearsal of hours to come meets no
     figure.
 

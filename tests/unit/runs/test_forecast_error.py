@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from harchos_infra.cli.main import app
 from harchos_infra.runs import calibration
 from harchos_infra.runs.ledger import Ledger
-from harchos_infra.runs.settle import forecast_errors
+from harchos_infra.runs.settle import forecast_errors, signal_name
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -87,6 +87,11 @@ def test_hours_without_a_figure_and_hours_of_zero() -> None:
 
 def test_a_zone_that_was_not_planned_has_none() -> None:
     assert errors(segment(100.0, zone="FR"), settled(90.0)) == []
+
+
+def test_a_forecast_is_kept_apart_from_the_replay_that_it_is_made_from() -> None:
+    assert signal_name({"name": "replay"}) == "replay"
+    assert signal_name({"name": "replay", "forecast": {"asked": "ridge"}}) == "replay, ridge"
 
 
 @pytest.fixture
