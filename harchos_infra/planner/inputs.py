@@ -87,7 +87,8 @@ def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None) -> list[str]:
     spec = request.spec
     found = [*_measured_times(request, estimates)]
-    if spec.utilization is None:
+    is_modelled = any(e.basis.startswith("modelled") for e in estimates.power)
+    if spec.utilization is None and is_modelled:
         load = ASSUMED_GPU_UTILIZATION if spec.resources.gpu else ASSUMED_CPU_UTILIZATION
         found.append(
             f"spec.utilization is not given: {'GPUs' if spec.resources.gpu else 'the processor'} "

@@ -124,6 +124,14 @@ def test_start_up_counts_against_the_deadline() -> None:
     assert made.nearest_miss.startswith("finish 1 min later and it fits")
 
 
+def test_a_load_is_assumed_only_where_watts_are_modelled() -> None:
+    here = {"placement": {"regions": ["aws/one"]}, "gpu": {"count": 1, "type": ["L4"]}, "utilization": None}
+    assumed = "spec.utilization is not given: GPUs at 100% while the job runs"
+    assert assumed in planned(None, **here).inputs["assumptions"]
+    known = measured(workload(**{**JOB, **here}), watts=figure(50.0))
+    assert assumed not in planned(known, **here).inputs["assumptions"]
+
+
 def test_a_run_time_that_was_measured_makes_up_for_an_estimate_that_is_missing() -> None:
     job = workload(**{**JOB, "duration": None})
     made = plan(
