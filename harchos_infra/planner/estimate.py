@@ -85,9 +85,14 @@ class Estimates:
     now_mean: Floats
 
     @property
+    def is_first(self) -> NDArray[np.bool_]:
+        """Whether an entry is the first of its offer."""
+        return np.asarray(self.offer_of == np.arange(len(self.offers)))
+
+    @property
     def has_several_entries(self) -> bool:
         """Whether an offer has more than one entry."""
-        return bool((self.offer_of != np.arange(len(self.offers))).any())
+        return not self.is_first.all()
 
     @property
     def cost_usd(self) -> Floats:

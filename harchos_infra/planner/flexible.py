@@ -3,6 +3,9 @@
 Each schedule minimises gCO2e + theta x USD, theta being what a dollar weighs in grams under the objective.
 Beside it stands the one of least carbon (theta = 0), which the Pareto front and a carbon budget may need.
 
+Node counts are chosen without regard to what a pause costs, and then pay for it. The score without it is a
+bound.
+
 Where the best schedule of a candidate breaks a budget, theta is searched: every theta gives a schedule that
 is best among all that are no dearer (no dirtier), and the least change of theta that keeps to the budget
 gives the best that such a search can find. What may be left to gain is bounded by the Lagrangian of the
@@ -53,7 +56,7 @@ class Options:
     """The estimates with an entry for each schedule worth a thought, and what each entry fails.
 
     `moves` says what moves transfer, where the job may move; `gap` by which share of its score the best entry
-    may miss the least that is possible within the budgets.
+    may miss the least that is possible: under a budget, or with pauses between changing node counts.
     """
 
     estimates: Estimates
@@ -106,7 +109,7 @@ class _Search:
         size_gib = checkpoint.size_gib if checkpoint and request.may_pause else None
         can_move = size_gib is not None and request.scaling is None
         self.moves = Moves(request, catalog, estimates, size_gib) if can_move and size_gib else None
-        self.gap = 0.0
+        self.gap, self._bound = 0.0, np.inf
 
     def run(self) -> Estimates:
         """Return the estimates with all schedules found."""
@@ -122,6 +125,8 @@ class _Search:
         budget = self._request.spec.budget
         if budget.max_cost_usd is not None or budget.max_carbon_kg is not None:
             estimates = self._within_budgets(estimates)
+        best = self._best(estimates, self._theta)
+        self.gap = max(1 - self._bound / best, 0.0) if 0 < best < np.inf else 0.0
         return estimates
 
     def _solve(self, members: Ints, theta: float, best: float) -> list[Course]:
@@ -135,8 +140,10 @@ class _Search:
         if scaling is not None and self._request.deadline is not None:
             rho = rates(estimates, members, theta, self._with_embodied)
             fixed = theta * estimates.transfer_usd[members] + estimates.transfer_g[members]
-            each = (best - fixed) / estimates.node_kw[members]
-            found += resized(self._request, scaling, estimates, members, rho, each)
+            courses, least = resized(self._request, scaling, estimates, members, rho, best - fixed)
+            found += courses
+            if theta == self._theta and self._request.save_s + self._request.restart_s > 0:
+                self._bound = min(self._bound, float((least + fixed).min(initial=np.inf)))
         return found
 
     def _move(self, theta: float, best: float) -> list[Course]:
@@ -165,7 +172,7 @@ class _Search:
     def _within_budgets(self, estimates: Estimates) -> Estimates:
         """Search theta wherever an entry is better than all within the budgets but breaks one of them."""
         score, breaks = self._score(estimates, self._theta), self._breaks(estimates)
-        best = bound = self._best(estimates, self._theta)
+        best = self._best(estimates, self._theta)
         keeps = _keeps(estimates, breaks)
         searched: set[int] = set()
         for entry in np.argsort(score, kind="stable").tolist():
@@ -177,21 +184,27 @@ class _Search:
             if not breaks[:, entry].any() or member in searched or not (member == _MOVES or keeps[member]):
                 continue
             searched.add(member)
-            solve = partial(self._move, best=np.inf) if member == _MOVES else self._of_member(member)
+            solve = partial(self._moved, estimates) if member == _MOVES else self._of_member(member)
             found, least = self._search(bool(breaks[0, entry]), solve)
-            bound = min(bound, least)
+            self._bound = min(self._bound, least)
             estimates = extended(estimates, found, self.moves)
             best = self._best(estimates, self._theta)
-        self.gap = max(1 - bound / best, 0.0) if 0 < best < np.inf else 0.0
         return estimates
 
-    def _of_member(self, member: int) -> Callable[[float], list[Course]]:
-        window = self._estimates
-        start_s = int(window.best_start_s[member])
-        leg = Leg(member, start_s, start_s + int(window.duration_s[member]), window.nodes)
+    def _moved(self, estimates: Estimates, theta: float) -> list[Course]:
+        """Return the best of all schedules: one with moves, or of those that are known."""
+        score = self._score(estimates, theta)
+        best = int(score.argmin())
+        return self._move(theta, float(score[best])) or [estimates.courses[best] or self._window(best)]
 
+    def _window(self, member: int) -> Course:
+        start_s = int(self._estimates.best_start_s[member])
+        length_s, nodes = int(self._estimates.duration_s[member]), self._estimates.nodes
+        return Course((Leg(member, start_s, start_s + length_s, nodes),))
+
+    def _of_member(self, member: int) -> Callable[[float], list[Course]]:
         def solve(theta: float) -> list[Course]:
-            return [Course((leg,)), *self._solve(np.array([member]), theta, np.inf)]
+            return [self._window(member), *self._solve(np.array([member]), theta, np.inf)]
 
         return solve
 
@@ -214,7 +227,7 @@ class _Search:
             first = len(self._estimates.offers)
             index = first + int(self._score(found, theta)[first:].argmin())
             usd, score = float(found.cost_usd[index]), float(self._score(found, self._theta)[index])
-            bound = max(bound, self._bound(is_too_dirty, theta, score, usd))
+            bound = max(bound, self._least(is_too_dirty, theta, score, usd))
             is_within = not self._breaks(found)[:, index].any()
             if is_within and score < best[0]:
                 best = score, [courses[index - first]]
@@ -223,7 +236,7 @@ class _Search:
             theta = float(np.sqrt(low * high))
         return best[1], bound
 
-    def _bound(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
+    def _least(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
         """Return what every schedule within the budget scores at least, by the best one under `theta`."""
         budget = self._request.spec.budget
         gco2e = score - self._theta * usd
