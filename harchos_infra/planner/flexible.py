@@ -173,7 +173,7 @@ class _Search:
         """Search theta wherever an entry is better than all within the budgets but breaks one of them."""
         score, breaks = self._score(estimates, self._theta), self._breaks(estimates)
         best = self._best(estimates, self._theta)
-        keeps = _keeps(estimates, breaks)
+        keeps = _keeps(estimates, breaks) | (self._request.scaling is not None)
         searched: set[int] = set()
         for entry in np.argsort(score, kind="stable").tolist():
             if not score[entry] < best:
@@ -221,14 +221,15 @@ class _Search:
         theta = 0.0 if is_too_dirty else _MOST_THETA
         for number in range(_SEARCHES):
             courses = solve(theta)
-            if not courses:
-                return [], np.inf
             found = extended(self._estimates, courses, self.moves)
             first = len(self._estimates.offers)
             index = first + int(self._score(found, theta)[first:].argmin())
             usd, score = float(found.cost_usd[index]), float(self._score(found, self._theta)[index])
             bound = max(bound, self._least(is_too_dirty, theta, score, usd))
-            is_within = not self._breaks(found)[:, index].any()
+            breaks = self._breaks(found)[:, index]
+            if not number and breaks[0 if is_too_dirty else 1]:
+                return [], np.inf
+            is_within = not breaks.any()
             if is_within and score < best[0]:
                 best = score, [courses[index - first]]
             if number:
