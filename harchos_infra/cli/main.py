@@ -22,6 +22,7 @@ from harchos_infra.cli import (
     report,
     resume,
     schema,
+    simulate,
     status,
     sweep,
     validate,
@@ -47,6 +48,7 @@ app.command("regions")(regions.regions)
 app.command("offers")(offers.offers)
 app.command("carbon")(carbon.carbon)
 app.command("plan")(plan.plan)
+app.command("simulate")(simulate.simulate)
 app.command("render")(render.render)
 app.command("apply")(apply.apply)
 app.command("status")(status.status)

@@ -110,6 +110,16 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     yield _inputs(plan)
 
 
+def cautions(plan: Plan) -> list[str]:
+    """Return what a reader must know before relying on the plan."""
+    return list(_caution(plan))
+
+
+def provenance(plan: Plan) -> Iterator[Section]:
+    """Yield what the figures rest on."""
+    yield _inputs(plan)
+
+
 def _why(plan: Plan) -> str:
     objective, summary = plan.inputs["objective"], plan.summary
     price = objective["carbonPriceUsdPerT"]

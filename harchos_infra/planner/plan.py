@@ -11,6 +11,9 @@ SCHEMA = "harchos.plan/1"
 
 Decision = Literal["schedule_now", "defer", "reject"]
 
+LEFT_OUT = {"left_out": True}
+"""Metadata of a field that is not written where it is None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -118,6 +121,7 @@ class Schedule:
 class Rejection:
     """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas.
 
+    One that was compared has its figures, too: USD, gCO2e as compared, and its best start.
     Not frozen only because a plan makes thousands, each in a third of the time.
     """
 
@@ -127,6 +131,9 @@ class Rejection:
     market: str
     reason: str
     detail: str
+    cost_usd: float | None = field(default=None, metadata=LEFT_OUT)
+    gco2e: float | None = field(default=None, metadata=LEFT_OUT)
+    start: datetime | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ ranking; reasons for all that lost, or the nearest miss if all of them did.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -57,12 +58,12 @@ def plan(
     estimates, broken, moves = found.estimates, found.broken, found.moves
     feasible = [index for index, misses in enumerate(broken) if not misses]
     ranking = rank(Objective.of(request.spec), estimates, feasible) if feasible else None
-    lost = [
-        *(_lost(estimates, ranking) if ranking else ()),
+    failed = [
         *_broken(estimates, broken),
         *unknown,
         *((offer, misses[0]) for offer, misses in zip(catalog.offers, verdicts, strict=True) if misses),
     ]
+    rejected = (*(_compared(estimates, ranking) if ranking else ()), *(_failed(o, m) for o, m in failed))
     chosen = schedule(estimates, int(ranking.members[0]), moves=moves, gap=found.gap) if ranking else None
     document = public_document(workload)
     return Plan(
@@ -72,12 +73,10 @@ def plan(
         chosen=chosen,
         baselines=baselines,
         frontier=_front(estimates, ranking, chosen, moves) if ranking and chosen else (),
-        rejected=tuple(_rejection(offer, miss) for offer, miss in lost),
+        rejected=rejected,
         inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
         nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
-        summary=_summary(
-            len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), [miss for _, miss in lost]
-        ),
+        summary=_summary(len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), rejected),
         horizon=_shown(estimates, chosen) if chosen else {},
     )
 
@@ -95,8 +94,14 @@ def _order(offer: Offer) -> tuple[str, str, str, str]:
     return offer.provider, offer.region, offer.instance_type, offer.market
 
 
-def _lost(estimates: Estimates, ranking: Ranking) -> list[tuple[Offer, Miss]]:
-    return [(estimates.offers[index], miss) for index, miss in explain(estimates, ranking)]
+def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
+    """Yield the feasible candidates but the first in order of rank, with the figures compared."""
+    usd = estimates.cost_usd.tolist()
+    gco2e = estimates.gco2e(estimates.best_mean, with_embodied=ranking.with_embodied).tolist()
+    start_s = estimates.best_start_s.tolist()
+    for index, miss in explain(estimates, ranking):
+        figures = usd[index], gco2e[index], estimates.horizon.moment(start_s[index])
+        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, *figures)
 
 
 def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Offer, Miss]]:
@@ -115,14 +120,12 @@ def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Of
             yield estimates.offers[offer], broken[index][0]
 
 
-def _rejection(offer: Offer, miss: Miss) -> Rejection:
+def _failed(offer: Offer, miss: Miss) -> Rejection:
     return Rejection(*_order(offer), miss.reason, miss.detail)
 
 
-def _summary(considered: int, feasible: int, lost: Sequence[Miss]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for miss in lost:
-        counts[miss.reason] = counts.get(miss.reason, 0) + 1
+def _summary(considered: int, feasible: int, rejected: Sequence[Rejection]) -> dict[str, int]:
+    counts = Counter(lost.reason for lost in rejected)
     by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {"considered": considered, "feasible": feasible, **dict(by_count)}
 

@@ -90,9 +90,12 @@ def _integral_of(
 
 def _integral(prefix: NDArray[np.float64], at_s: NDArray[np.int64], step_s: int) -> NDArray[np.float64]:
     step, second = np.divmod(at_s, step_s)
-    following = np.minimum(step + 1, prefix.shape[1] - 1)
-    rise = prefix[:, following] - prefix[:, step]
-    integral: NDArray[np.float64] = prefix[:, step] + rise * (second / step_s)
+    integral: NDArray[np.float64] = np.take(prefix, step, axis=1)
+    if second.any():
+        rise = np.take(prefix, np.minimum(step + 1, prefix.shape[1] - 1), axis=1)
+        rise -= integral
+        rise *= second / step_s
+        integral += rise
     return integral
 
 
