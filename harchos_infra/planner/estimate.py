@@ -180,7 +180,9 @@ class _Figures:
         return found
 
     def _modes(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
-        modes = (None, *self._request.power_modes(offer.gpu_model, self._catalog.power.gpu(offer)))
+        gpu = self._request.spec.resources.gpu
+        watts = self._catalog.power.gpu(offer) if gpu and gpu.power_modes else None
+        modes = (None, *self._request.power_modes(offer.gpu_model, watts))
         machines = [self._machine(offer, mode) for mode in modes]
         if isinstance(machines[0], Miss):
             return machines[0]

@@ -18,7 +18,6 @@ budget, and stated with the schedule:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,9 @@ import numpy as np
 from harchos_infra.catalog import Catalog
 from harchos_infra.planner.course import Course, Leg
 from harchos_infra.planner.estimate import Estimates
-from harchos_infra.planner.fit import Misses
 from harchos_infra.planner.moving import Moves, moved
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.pausing import paused, rates
-from harchos_infra.planner.rank import counts_embodied, limits
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.resizing import fixed_counts, resized
 from harchos_infra.planner.variants import extended
@@ -51,44 +48,17 @@ _MOVES = -1
 """Stands for the candidate of schedules that move."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The estimates with an entry for each schedule worth a thought, and what each entry fails.
+def search(
+    request: Request, catalog: Catalog, estimates: Estimates, with_embodied: bool
+) -> tuple[Estimates, Moves | None, float]:
+    """Return the estimates with an entry for each schedule worth a thought, what moves transfer, and the gap.
 
-    `moves` says what moves transfer, where the job may move; `gap` by which share of its score the best entry
-    may miss the least that is possible: under a budget, or with pauses between changing node counts.
+    The gap is by which share of its score the best entry may miss the least that is possible.
     """
-
-    estimates: Estimates
-    broken: list[Misses]
-    moves: Moves | None = None
-    gap: float = 0.0
-
-
-def options(request: Request, catalog: Catalog, estimates: Estimates) -> Options:
-    """Return what can be done, windows and all other schedules that the workload allows.
-
-    Whether embodied carbon counts depends on which candidates are feasible, and so on the schedules: they are
-    made anew where it turned out otherwise.
-    """
-    broken = limits(request, estimates)
-    if not (request.may_pause or request.scaling):
-        return Options(estimates, broken)
     objective = Objective.of(request.spec)
     theta = objective.usd_weight / max(objective.usd_per_g, _LEAST_USD_PER_G)
-    counts = _counts(estimates, broken)
-    for _ in range(2):
-        search = _Search(request, catalog, estimates, theta, counts)
-        found = search.run()
-        broken = limits(request, found)
-        counted, counts = counts, _counts(found, broken)
-        if counts == counted:
-            break
-    return Options(found, broken, search.moves, search.gap)
-
-
-def _counts(estimates: Estimates, broken: list[Misses]) -> bool:
-    return counts_embodied(estimates, [index for index, misses in enumerate(broken) if not misses])
+    found = _Search(request, catalog, estimates, theta, with_embodied)
+    return found.run(), found.moves, found.gap
 
 
 class _Search:
