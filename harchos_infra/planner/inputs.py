@@ -146,7 +146,9 @@ def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[st
         f"a pause takes {request.save_s} s to save (checkpoint.grace) and {request.restart_s} s to restart, "
         "paid and metered"
     )
-    steps = sorted({Slots.of(estimates.horizon, s).step_s for s in set(estimates.duration_s.tolist())})
+    windows = [course is None for course in estimates.courses]
+    lengths = np.unique(estimates.duration_s[windows]).tolist()
+    steps = sorted({Slots.of(estimates.horizon, duration_s).step_s for duration_s in lengths})
     marks = " or ".join(f"{step // 60}" for step in steps)
     yield f"paused work goes on at marks of {marks} min"
     if checkpoint is None or checkpoint.size_gib is None:
