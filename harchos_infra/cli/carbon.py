@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from harchos_infra.cli.moment import NowOption, parse_now
-from harchos_infra.cli.output import Format, FormatOption, note, print_json, print_table
+from harchos_infra.cli.output import SIGNAL_HELP, Format, FormatOption, note, print_json, print_table
 from harchos_infra.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
     from harchos_infra.catalog.region import Region
     from harchos_infra.grid.signal import Intensity, Signal
 
+DEFAULT_HOURS = 96
 SignalOption = typer.Option(
     None,
     "--signal",
     metavar="SIGNAL",
-    help="replay (default), or replay:PATH of a file ZONE.csv or a directory.",
+    help=SIGNAL_HELP,
 )
 
 
 def carbon(
     place: str = typer.Argument(metavar="REGION|ZONE", help="Region (aws/eu-west-1) or grid zone (DE)."),
-    hours: int = typer.Option(96, "--hours", "-H", min=1, max=8760, help="How many hours."),
+    hours: int | None = typer.Option(
+        None, "--hours", "-H", min=1, max=8760, help="How many hours; 96, or what a live source forecasts."
+    ),
     now: str | None = NowOption,
     signal: str | None = SignalOption,
     format: Format = FormatOption,
@@ -33,13 +36,27 @@ def carbon(
     """Show the carbon intensity of a region or grid zone, hour by hour."""
     from harchos_infra.grid.parse import parse_signal
 
-    source = parse_signal(signal)
+    source = parse_signal(signal, say=note)
     region, zone = _resolve(place, source)
-    intensity = source.intensity(zone, parse_now(now), hours)
+    intensity = _intensity(source, zone, parse_now(now), hours)
     if format is Format.JSON:
         print_json(_document(region, intensity, source))
     else:
         _print(region, intensity, source)
+
+
+def _intensity(source: Signal, zone: str, start: datetime, hours: int | None) -> Intensity:
+    """Return the hours asked for; where no number is given, the default or as many as there are."""
+    if hours is not None:
+        return source.intensity(zone, start, hours)
+    from harchos_infra.grid.signal import ShortHorizon
+
+    try:
+        return source.intensity(zone, start, DEFAULT_HOURS)
+    except ShortHorizon as error:
+        if error.hours < 1:
+            raise
+        return source.intensity(zone, start, error.hours)
 
 
 def _resolve(place: str, signal: Signal) -> tuple[Region | None, str]:
@@ -91,7 +108,7 @@ def _print(region: Region | None, intensity: Intensity, signal: Signal) -> None:
     )
     note(
         f"Source: {basis.source}. Not a forecast of these days."
-        if basis.estimated
+        if basis.estimated and (basis.flat or "replay" in basis.method)
         else f"Source: {basis.source}."
     )
     if basis.flat:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from harchos_infra.cli.moment import NowOption
-from harchos_infra.cli.output import note
+from harchos_infra.cli.output import SIGNAL_HELP, note
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan
 
 WOULD_CREATE = 2
 INFEASIBLE = 3
+FELL_BACK = 5
 
 
 class PlanFormat(StrEnum):
@@ -29,9 +30,7 @@ class PlanFormat(StrEnum):
 def plan(
     file: Path = typer.Argument(..., metavar="FILE", help="A workload document."),
     now: str = NowOption,
-    signal: str = typer.Option(
-        None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
-    ),
+    signal: str = typer.Option(None, "--signal", metavar="SIGNAL", help=SIGNAL_HELP),
     format: PlanFormat = typer.Option(PlanFormat.TABLE, "--format", "-o", help="Output format."),
     out: Path = typer.Option(
         None,
@@ -70,8 +69,19 @@ def plan(
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
         raise typer.Exit(INFEASIBLE)
+    _refuse_fallen(made)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
+
+
+def _refuse_fallen(made: Plan) -> None:
+    """Exit with 5 if the choice rests on zones that fell back to another signal."""
+    from harchos_infra.planner.reliance import rests_on
+
+    fallen = rests_on(made)
+    if fallen:
+        note(f"the choice rests on zones that fell back: {', '.join(fallen)} (exit code {FELL_BACK})")
+        raise typer.Exit(FELL_BACK)
 
 
 def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:

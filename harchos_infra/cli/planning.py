@@ -35,7 +35,7 @@ def make_plan(
     made = plan(
         loaded.workload,
         catalog=catalog_for(loaded),
-        signal=parse_signal(signal),
+        signal=parse_signal(signal, say=note),
         now=moment,
         source={"path": str(path), "sha256": loaded.sha256},
         measured=read_calibration(loaded.workload.metadata.name),
@@ -59,14 +59,14 @@ def catalog_for(loaded: LoadedWorkload) -> Catalog:
 
 def plan_or_replan(
     source: Path, *, now: str | None = None, signal: str | None = None
-) -> tuple[Plan, LoadedWorkload, str | None]:
+) -> tuple[Plan, LoadedWorkload, str]:
     """Read a plan file, or plan a workload file; return the plan, its workload and its `--signal`.
 
     A plan file brings its own time and signal, and names the workload it was made from.
     """
     if not is_plan_file(source):
         made, loaded = make_plan(source, now=now, signal=signal)
-        return made, loaded, signal
+        return made, loaded, signal_of(made)
     from harchos_infra.errors import HarchosError
     from harchos_infra.workload.loader import load
 
@@ -75,7 +75,7 @@ def plan_or_replan(
             f"{source} is a plan: it has its own time and signal", hint="leave --now and --signal out"
         )
     read = read_plan_file(source)
-    return read, load(read.inputs["workload"]["path"]), _signal_of(read)
+    return read, load(read.inputs["workload"]["path"]), signal_of(read)
 
 
 def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> None:
@@ -89,7 +89,7 @@ def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> No
     from harchos_infra.planner.drift import drift
 
     path = plan.inputs["workload"]["path"]
-    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=_signal_of(plan))
+    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=signal_of(plan))
     moved = drift(plan, again)
     if moved:
         raise HarchosError(
@@ -147,6 +147,6 @@ def hub_settings(*, rehearsal: bool) -> HubSettings:
     )
 
 
-def _signal_of(plan: Plan) -> str | None:
-    name = str(plan.inputs["signal"]["name"])
-    return None if name == "replay" else name
+def signal_of(plan: Plan) -> str:
+    """Return the `--signal` that a plan was made with."""
+    return str(plan.inputs["signal"]["name"])

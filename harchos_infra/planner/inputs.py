@@ -68,7 +68,11 @@ def inputs(
         },
         "transferKwhPerGb": {"low": low, "high": high},
         **({"measured": request.measured.describe()} if request.measured.machines else {}),
-        "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
+        "warnings": [
+            *(sentence for _, sentence in request.unknown),
+            *request.untold,
+            *described.get("warnings", ()),
+        ],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
     return {**found, "hash": _hash(document, found)}
