@@ -62,17 +62,17 @@ def signal_names(text: str) -> list[str]:
         kind, _, path = name.partition(":")
         known = kind == REPLAY if path else name in (*LIVE, REPLAY)
         if not known:
-            raise HarchosError(f"unknown signal {name or text!r}", hint=_near(name) or _HINT)
+            raise HarchosError(f"unknown signal {name or text!r}", hint=f"{_near(name)}{_HINT}")
     if len(set(names)) < len(names):
         raise HarchosError(f"signal {text!r} names one source twice", hint="each needs to be named once")
     return names
 
 
-def _near(name: str) -> str | None:
+def _near(name: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, (*LIVE, REPLAY), n=1, cutoff=0.7)
-    return f"did you mean {near[0]!r}?" if near else None
+    return f"did you mean {near[0]!r}? Known are " if near else ""
 
 
 def _signal(name: str, http: Http, say: Callable[[str], None]) -> Signal:

@@ -119,8 +119,8 @@ class Eia:
     def _checked(self, answer: Answer) -> dict[str, Any]:
         if answer.status in (401, 403):
             raise RefusedError(f"{answer.place} refused the key ({answer.status}): {answer.said}")
-        document = answer.json()
-        if answer.status != 200 or not isinstance(document, dict) or "error" in document:
+        document = answer.json() if answer.status == 200 else None
+        if not isinstance(document, dict) or "error" in document:
             raise SourceError(f"{answer.place} answered {answer.status}: {answer.said}")
         return document
 

@@ -116,8 +116,8 @@ class ElectricityMaps:
             about_one = "zonekey" in answer.said.lower() or "not available" in answer.said.lower()
             kind = SourceError if about_one else RefusedError
             raise kind(f"{answer.place} refused the token ({answer.status}): {answer.said}")
-        document = answer.json()
-        if answer.status != 200 or not isinstance(document, dict) or "error" in document:
+        document = answer.json() if answer.status == 200 else None
+        if not isinstance(document, dict) or "error" in document:
             raise SourceError(f"{answer.place} answered {answer.status}: {answer.said}")
         return document
 

@@ -167,8 +167,8 @@ class Entsoe:
             if _NOTHING in reason.lower():
                 return ElementTree.Element("nothing")
             raise SourceError(f"{answer.place} answered {answer.status}: {' '.join(reason.split())[:160]}")
-        if answer.status != 200:
-            raise SourceError(f"{answer.place} answered {answer.status}")
+        if answer.status != 200 or document.tag != "GL_MarketDocument":
+            raise SourceError(f"{answer.place} answered {answer.status}: {answer.said}")
         return document
 
 

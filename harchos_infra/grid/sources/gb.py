@@ -67,8 +67,8 @@ class GreatBritain:
 
     def _series(self, zone: str, call: str) -> list[Reading]:
         answer = self._http.get(f"{self._url}/{call}", headers={"Accept": "application/json"})
-        document = answer.json()
-        if answer.status != 200 or not isinstance(document, dict) or "error" in document:
+        document = answer.json() if answer.status == 200 else None
+        if not isinstance(document, dict) or "error" in document:
             raise SourceError(f"{answer.place} answered {answer.status}: {answer.said}")
         if zone in REGIONS:
             document = self._region(zone, document)
@@ -81,6 +81,8 @@ class GreatBritain:
         found = document.get("data")
         if isinstance(found, list):
             found = found[0] if found else {}
+        if found is None:
+            return {}
         if not isinstance(found, dict):
             raise SourceError("the answer has no region")
         if found:

@@ -41,11 +41,11 @@ def hourly(readings: Iterable[Reading]) -> dict[int, Hour]:
             if reading.gco2_per_kwh is None:
                 continue
             covered[hour] += part_s
-            grams[hour] = grams.get(hour, 0.0) + part_s * reading.gco2_per_kwh
+            grams[hour] = grams.get(hour, 0.0) + part_s / HOUR_S * reading.gco2_per_kwh
             if reading.estimated:
                 estimated.add(hour)
     return {
-        hour: Hour(grams[hour] / part_s, hour in estimated or part_s < HOUR_S)
+        hour: Hour(grams[hour] / (part_s / HOUR_S), hour in estimated or part_s < HOUR_S)
         if part_s >= LEAST_COVERED_S
         else GAP
         for hour, part_s in covered.items()

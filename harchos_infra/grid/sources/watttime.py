@@ -72,6 +72,7 @@ class WattTime:
         self._url = url.rstrip("/")
         self._cache = cache or Cache(None, self.name)
         self._clock = clock
+        self._regions: dict[str, str] = {}
         self._token: tuple[str, float] | None = None
         self._lock = Lock()
 
@@ -96,7 +97,7 @@ class WattTime:
     def region(self, zone: str) -> str:
         """Return the name of WattTime's region at the zone's coordinates."""
         place, latitude, longitude = coordinates()[zone]
-        known = self._cache.facts().get(place)
+        known = self._regions.get(place) or self._cache.facts().get(place)
         if isinstance(known, str):
             return known
         at = (("latitude", latitude), ("longitude", longitude), ("signal_type", _SIGNAL))
@@ -107,6 +108,7 @@ class WattTime:
         region = document.get("region")
         if not isinstance(region, str) or not region:
             raise SourceError(f"{answer.place} names no region")
+        self._regions[place] = region
         self._cache.keep_fact(place, region)
         return region
 
@@ -130,17 +132,20 @@ class WattTime:
 
     def _get(self, call: str, params: Params) -> Answer:
         """Ask with the token; with a new one, once, where it is refused."""
-        answer = self._asked(call, params, self._bearer())
+        token = self._bearer()
+        answer = self._asked(call, params, token)
         if answer.status == 401:
-            answer = self._asked(call, params, self._bearer(refused=answer))
+            answer = self._asked(call, params, self._bearer(refused=token))
         return answer
 
     def _asked(self, call: str, params: Params, token: str) -> Answer:
         return self._http.get(f"{self._url}/{call}", params, headers={"Authorization": f"Bearer {token}"})
 
-    def _bearer(self, *, refused: Answer | None = None) -> str:
+    def _bearer(self, *, refused: str | None = None) -> str:
+        """Return the token; a new one where there is none, it is old, or it is the one just refused."""
         with self._lock:
-            if self._token is None or refused or self._clock() - self._token[1] > TOKEN_S:
+            held = self._token
+            if held is None or held[0] == refused or self._clock() - held[1] > TOKEN_S:
                 self._token = self._new_token(), self._clock()
             return self._token[0]
 
@@ -157,8 +162,8 @@ class WattTime:
     def _checked(self, answer: Answer) -> dict[str, Any]:
         if answer.status in (401, 403):
             raise SourceError(f"{answer.place} refused ({answer.status}): {answer.said}")
-        document = answer.json()
-        if answer.status != 200 or not isinstance(document, dict):
+        document = answer.json() if answer.status == 200 else None
+        if not isinstance(document, dict):
             raise SourceError(f"{answer.place} answered {answer.status}: {answer.said}")
         return document
 
