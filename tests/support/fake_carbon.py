@@ -1,8 +1,8 @@
 """The six carbon APIs on one local port, in their own wire formats, with every fault seen in the field.
 
-Figures are a function of place and time, `grams(place, at_s)`, so that a test can work out what must come back.
-Shapes of answers are set by attributes (`step_s`, `horizon_h`, `gaps`, `nulls`, `answers_for`); answers that go
-wrong are queued by `fail(PART_OF_PATH, FAULT, times)`.
+Figures are a function of place and time, `grams(place, at_s)`, so that a test can work out what must come
+back. Shapes of answers are set by attributes (`step_s`, `horizon_h`, `gaps`, `nulls`, `answers_for`); answers
+that go wrong are queued by `fail(PART_OF_PATH, FAULT, times)`.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ class Cache:
     def __init__(self, root: Path | None, source: str) -> None:
         """Touch no file yet."""
         self._root = None if root is None else root / quote(source, safe="@")
+        self._outlooks: dict[str, list[Path]] = {}
         self.unwritable: str | None = None
 
     def hours(self, zone: str, first: int, end: int) -> dict[int, Kept]:
@@ -85,7 +86,9 @@ class Cache:
     def outlook(self, zone: str, *, read_by_s: int) -> Outlook | None:
         """Return the newest outlook that had been read by `read_by_s`."""
         latest = f"outlook-{_stamp(read_by_s)}.json"
-        for path in reversed(self._files(zone, "outlook-*.json")):
+        if zone not in self._outlooks:
+            self._outlooks[zone] = self._files(zone, "outlook-*.json")
+        for path in reversed(self._outlooks[zone]):
             found = _read_outlook(path) if path.name <= latest else None
             if found is not None:
                 return found
@@ -102,6 +105,7 @@ class Cache:
         }
         self._write(path, content)
         self._prune(zone, "outlook-*.json", OUTLOOKS_KEPT)
+        self._outlooks.pop(zone, None)
 
     def facts(self) -> dict[str, Any]:
         """Return the facts kept of the source as a whole."""

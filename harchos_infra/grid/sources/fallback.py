@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from harchos_infra.grid.signal import Intensity, NoIntensity, Signal, prefetch
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _UNSTATED = "unstated"
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -22,6 +27,15 @@ class Ahead(Protocol):
 
     def outlook(self, zone: str, now: datetime) -> Intensity | None:
         """Return the forecast from the hour of `now`; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Gappy(Protocol):
+    """A signal that gives past hours with their gaps."""
+
+    def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
+        """Return past hours from the hour of `start`, NaN where there is none."""
         ...
 
 
@@ -48,6 +62,10 @@ class Fallback:
         """Return the outlook of the signal that serves the zone."""
         serving = self._serving.get(zone, self._signals[0])
         return serving.outlook(zone, now) if isinstance(serving, Ahead) else None
+
+    def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
+        """Return past hours from the hour of `start`, NaN where the serving signal has none."""
+        return self._first(zone, lambda signal: _history(signal, zone, start, hours))
 
     def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None:
         """Let each signal read ahead what those before it lack."""
@@ -90,7 +108,8 @@ class Fallback:
         for (to, because), zones in reasons.items():
             yield f"{', '.join(zones)} fell back to {to}: {because}"
 
-    def _first(self, zone: str, ask: Callable[[Signal], Intensity]) -> Intensity:
+    def _first(self, zone: str, ask: Callable[[Signal], _T]) -> _T:
+        """Return what the first signal that may and can answers; it serves the zone from then on."""
         begin = self._signals.index(self._serving[zone]) if zone in self._serving else 0
         because = [self.fell_back[zone]["because"]] if zone in self.fell_back else []
         wanted = self._measures[0]
@@ -108,6 +127,12 @@ class Fallback:
                 self.fell_back[zone] = {"to": signal.name, "because": "; ".join(because)}
             return found
         raise NoIntensity(zone, "; ".join(because))
+
+
+def _history(signal: Signal, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
+    if isinstance(signal, Gappy):
+        return signal.history(zone, start, hours)
+    return signal.intensity(zone, start, hours).gco2_per_kwh
 
 
 def _has(signal: Signal, zone: str, start: datetime, hours: int) -> bool:

@@ -102,11 +102,18 @@ class LiveSignal:
         return self._from(zone, self._cache.outlook(zone, read_by_s=int(now.timestamp())), hour)
 
     def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
-        """Return past hours from the hour of `start`, NaN where the source has none."""
+        """Return hours from the hour of `start`, NaN where the source has none and from the present on.
+
+        Raises NoIntensity where it has none at all.
+        """
         first = hours_since_epoch(hour_of(start))
-        end = min(first + hours, self._present())
-        values = [kept.hour.gco2_per_kwh for kept in self._span(zone, first, end).values()]
-        return np.array([np.nan if value is None else value for value in values])
+        why = self._load(zone, first, min(first + hours, self._present()))
+        known = [self._past[zone].get(hour) for hour in range(first, first + hours)]
+        values = np.array([_value(kept) for kept in known])
+        self._note_past(zone, {first + place: kept for place, kept in enumerate(known) if kept})
+        if np.isnan(values).all():
+            raise NoIntensity(zone, why or f"{self.name} has no figure for {hours} h before the present")
+        return values
 
     def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None:
         """Read many zones at once: their past hours in the span, and the outlook if it reaches the present.
@@ -121,19 +128,23 @@ class LiveSignal:
 
         def read(zone: str) -> None:
             with suppress(NoIntensity):
-                if first < present:
-                    self._span(zone, first, min(end, present))
+                self._load(zone, first, min(end, present))
                 if end >= present:
                     self._own_outlook(zone)
 
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix=self.name) as pool:
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=self.name)
+        try:
             waiting = {pool.submit(read, zone) for zone in wanted}
+            timeout_s = 1.0
             while waiting:
-                done, waiting = wait(waiting, timeout=1.0 if len(waiting) == len(wanted) else 3.0)
+                done, waiting = wait(waiting, timeout=timeout_s)
                 for future in done:
                     future.result()
                 if waiting:
                     self._say(f"{self.name}: {len(wanted) - len(waiting)} of {len(wanted)} zones read")
+                timeout_s = 3.0
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def zones(self) -> frozenset[str]:
         """Return the zones that the source can be asked for."""
@@ -205,26 +216,40 @@ class LiveSignal:
         raise NoIntensity(zone, f"{self.name}: {reason}")
 
     def _span(self, zone: str, first: int, end: int) -> dict[int, Kept]:
-        """Return every past hour of [first, end): as kept while final or fresh, else as read now."""
+        """Return every past hour of [first, end); raise NoIntensity where reading failed."""
+        why = self._load(zone, first, end)
+        known = self._past[zone]
+        if why is not None:
+            raise NoIntensity(zone, why)
+        span = {hour: known[hour] for hour in range(first, end)}
+        self._note_past(zone, span)
+        return span
+
+    def _load(self, zone: str, first: int, end: int) -> str | None:
+        """Make the past hours of [first, end) known: as kept while final or fresh, else as read now.
+
+        Reading begins with the newest and stops at a failure, whose reason is returned; None: all is known.
+        """
         self._check(zone)
         with self._lock:
             known = self._past.setdefault(zone, {})
-        if any(hour not in known for hour in range(first, end)):
-            now = self._now()
-            now_s = int(now.timestamp())
-            kept = self._cache.hours(zone, first, end)
-            known |= {h: k for h, k in kept.items() if h not in known and self._holds(h, k, now_s)}
-            missing = [hour for hour in range(first, end) if hour not in known]
-            for begin, until in _calls(missing, self._source.call_h):
-                call = partial(self._source.history, zone, _moment(begin), _moment(until), now)
+        if all(hour in known for hour in range(first, end)):
+            return None
+        now = self._now()
+        now_s = int(now.timestamp())
+        kept = self._cache.hours(zone, first, end)
+        known |= {h: k for h, k in kept.items() if h not in known and self._holds(h, k, now_s)}
+        missing = [hour for hour in range(first, end) if hour not in known]
+        for begin, until in reversed(_calls(missing, self._source.call_h)):
+            call = partial(self._source.history, zone, _moment(begin), _moment(until), now)
+            try:
                 read = self._ask(zone, (zone, begin, until), call)
-                found = _kept(read, begin, until, now_s)
-                new = {hour: entry for hour, entry in found.items() if hour not in known}
-                known |= new
-                self._cache.keep_hours(zone, new)
-        span = {hour: known[hour] for hour in range(first, end)}
-        self._note_age(zone, [k.read_s for hour, k in span.items() if not self._final(hour, k)])
-        return span
+            except NoIntensity as error:
+                return error.reason
+            new = {h: k for h, k in _kept(read, begin, until, now_s).items() if h not in known}
+            known |= new
+            self._cache.keep_hours(zone, new)
+        return None
 
     def _final(self, hour: int, kept: Kept) -> bool:
         settled = kept.read_s - (hour + 1) * HOUR_S >= self._source.settled_h * HOUR_S
@@ -285,6 +310,9 @@ class LiveSignal:
         basis: Basis = replace(self._source.basis, method=method, estimated=estimated)
         return Intensity(zone, _moment(first), array, basis)
 
+    def _note_past(self, zone: str, hours: Mapping[int, Kept]) -> None:
+        self._note_age(zone, [kept.read_s for hour, kept in hours.items() if not self._final(hour, kept)])
+
     def _note_age(self, zone: str, read_s: Iterable[int]) -> None:
         times = [*read_s]
         if times:
@@ -294,6 +322,11 @@ class LiveSignal:
 
 def _moment(hour: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+
+
+def _value(kept: Kept | None) -> float:
+    value = None if kept is None else kept.hour.gco2_per_kwh
+    return np.nan if value is None else value
 
 
 def _calls(missing: Sequence[int], longest: int) -> list[tuple[int, int]]:

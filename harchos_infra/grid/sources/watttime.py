@@ -146,8 +146,8 @@ class WattTime:
         with self._lock:
             held = self._token
             if held is None or held[0] == refused or self._clock() - held[1] > TOKEN_S:
-                self._token = self._new_token(), self._clock()
-            return self._token[0]
+                held = self._token = self._new_token(), self._clock()
+            return held[0]
 
     def _new_token(self) -> str:
         answer = self._http.get(f"{self._url}/login", auth=self._login)

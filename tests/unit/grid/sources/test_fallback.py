@@ -90,3 +90,10 @@ def test_reading_ahead_passes_on_what_the_first_lacks(signal: Fallback, fake: Fa
         signal.intensity(zone, START, 6)
     assert len(fake.requests) == asked
     assert list(signal.fell_back) == ["FR"]
+
+
+def test_a_history_is_the_serving_signal_s_with_its_gaps(signal: Fallback, fake: FakeCarbon) -> None:
+    fake.gaps = {int((HOUR - timedelta(hours=3)).timestamp())}
+    assert np.flatnonzero(np.isnan(signal.history("DE", START, 6))).tolist() == [3]
+    assert not np.isnan(signal.history("FR", START, 6)).any()
+    assert list(signal.fell_back) == ["FR"]

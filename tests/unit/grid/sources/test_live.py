@@ -204,3 +204,13 @@ def test_a_cache_that_cannot_be_written_is_a_warning(fake: FakeCarbon, clock: Cl
     signal = LiveSignal(source(EM, fake), Cache(tmp_path, EM), clock=clock)
     assert len(past(signal)) == 24
     assert "nothing is kept" in signal.describe()["warnings"][0]
+
+
+def test_a_history_stops_where_the_account_does_and_has_gaps_beyond(live: LiveOf, fake: FakeCarbon) -> None:
+    oldest = (HOUR - timedelta(days=25)).strftime("start=%Y-%m-%d")
+    fake.fail(oldest, gives({"error": "Endpoint not available for this range"}, 403), 99)
+    found = live(EM).history("DE", HOUR - timedelta(days=25), 25 * 24 + 5)
+    known = np.flatnonzero(~np.isnan(found))
+    assert (known[0], known[-1], len(known)) == (240, 25 * 24 - 1, 15 * 24)
+    with pytest.raises(NoIntensity, match="Endpoint not available"):
+        live(EM).history("DE", HOUR - timedelta(days=25), 24)

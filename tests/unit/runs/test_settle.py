@@ -1,0 +1,28 @@
+"""Settling a run: what the grid really was, and what stands in where the signal cannot say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from harchos_infra.runs.settle import realised_intensities
+from support.fake_carbon import FakeCarbon
+from support.records import START, hub, record
+
+
+def test_where_a_live_source_has_no_figure_the_plan_s_own_stand_in_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setenv("HARCHOS_HOME", str(tmp_path))
+    span = hub(created_at=START, gone_at=START + timedelta(hours=2))
+    with FakeCarbon(lambda: START + timedelta(hours=2)) as fake:
+        for variable, value in fake.environment().items():
+            monkeypatch.setenv(variable, value)
+        settled = realised_intensities(record(hubs=(span,)), "eia")
+    assert settled["SE-SE3"] == {
+        "start": START.isoformat(),
+        "gco2_per_kwh": [20.0, 30.0],
+        "basis": "replay of 2022, scaled to 2025",
+        "notSettled": "eia does not cover it (balancing authorities of the contiguous United States)",
+    }
