@@ -111,6 +111,8 @@ def _print(region: Region | None, intensity: Intensity, signal: Signal) -> None:
         if basis.estimated and (basis.flat or "replay" in basis.method)
         else f"Source: {basis.source}."
     )
+    for warning in signal.describe().get("warnings", ()):
+        note(f"warning: {warning}")
     if basis.flat:
         note("This zone has no hourly data: when to run makes no difference here, only where.")
 

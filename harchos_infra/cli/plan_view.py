@@ -317,7 +317,10 @@ def _inputs(plan: Plan) -> Section:
             f"{inputs['workload'].get('path', '-')}, sha256 {_short(inputs['workload'].get('sha256'))}",
         ),
         ("now", f"{_utc(plan.now)} UTC"),
-        ("signal", f"{signal['name']}: {signal.get('method', '')}; {signal.get('source', '')}"),
+        (
+            "signal",
+            f"{signal['name']}: {signal.get('quantity', '')}; {signal.get('method', '')}; {signal.get('source', '')}",
+        ),
     ]
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))

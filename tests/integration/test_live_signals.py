@@ -87,7 +87,7 @@ def test_a_live_plan_says_where_its_figures_are_from_and_how_old_they_are(
     start = datetime.fromisoformat(segment["start"]).replace(minute=0, second=0)
     assert segment["intensityGco2PerKwh"][0] == pytest.approx(fake.hours(segment["zone"], start, 1)[0])
     code, out, _ = harchos("plan", path, "--signal", "electricitymaps")
-    assert "min ago at most" in out
+    assert "read up to" in out
     assert "replay" not in out
 
 
@@ -106,6 +106,15 @@ def test_zones_that_fell_back_are_a_warning_and_exit_code_5_where_the_choice_res
     assert {zone: fallen["to"] for zone, fallen in fell_back.items()} == dict.fromkeys(
         ("DE", "FR", "SE-SE3"), "replay"
     )
+
+
+def test_carbon_says_that_a_zone_fell_back(harchos: Harchos, fake: FakeCarbon) -> None:
+    fake.fail("zone=", says(404, "nothing"), 99)
+    code, out, err = harchos("carbon", "DE", "--signal", "electricitymaps,replay", "--hours", "5")
+    assert code == 0
+    assert "replay of 2022" in out
+    assert "warning: DE fell back to replay: electricitymaps" in err
+    assert "Not a forecast of these days" in err
 
 
 def test_a_zone_that_fell_back_and_lost_leaves_the_exit_code_alone(

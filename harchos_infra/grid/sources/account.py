@@ -71,7 +71,7 @@ def account_of(source: str) -> Account:
     if url is not None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise HarchosError(f"{variable} is {url!r}", hint="an address, such as https://proxy.example/v3")
+            raise HarchosError(f"{variable} is not an address", hint="such as https://proxy.example/v3")
         folder = f"{source}@{parts.netloc.rpartition('@')[2]}"
     keys = tuple(_value(source, key) for key in _KEYS.get(source, ()))
     return Account(keys, url, Cache(home() / "cache" / "carbon", folder))

@@ -94,8 +94,12 @@ class ElectricityMaps:
             raise SourceError(f"this token has no access to {_CALL}{call} of zone {zone}")
 
     def _read_access(self) -> dict[str, frozenset[str]]:
-        answer = self._http.get(f"{self._url}/zones", headers=self._headers)
-        document = self._checked(answer) if answer.status != 404 else {}
+        try:
+            document = self._checked(self._http.get(f"{self._url}/zones", headers=self._headers))
+        except RefusedError:
+            raise
+        except SourceError:
+            return {}
         return {
             zone: frozenset(map(str, entry.get("access") or ()))
             for zone, entry in document.items()

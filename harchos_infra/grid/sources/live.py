@@ -32,6 +32,8 @@ FRESH_S = 900
 """An hour that may still be revised, and an outlook, are read again after this."""
 GAP_FRESH_S = 6 * HOUR_S
 """An hour that the source left out, though it is old enough to be settled, is asked for again after this."""
+KNOWN_S = 6 * HOUR_S
+"""An outlook read longer ago than this is not taken for what was known at a past time."""
 WORKERS = 8
 
 
@@ -91,7 +93,7 @@ class LiveSignal:
     def outlook(self, zone: str, now: datetime) -> Intensity | None:
         """Return the source's forecast from the hour of `now` as far as it reaches; None where it has none.
 
-        For a `now` in the past it is the last one that had been read by then, if it was kept.
+        For a `now` in the past it is the last one that had been read by then, at most `KNOWN_S` before.
         """
         hour = hours_since_epoch(hour_of(now))
         if hour >= self._present():
@@ -99,7 +101,9 @@ class LiveSignal:
                 self._check(zone)
                 return self._from(zone, self._own_outlook(zone), hour)
             return None
-        return self._from(zone, self._cache.outlook(zone, read_by_s=int(now.timestamp())), hour)
+        then_s = int(now.timestamp())
+        known = self._cache.outlook(zone, read_by_s=then_s)
+        return self._from(zone, known if known and then_s - known.read_s <= KNOWN_S else None, hour)
 
     def history(self, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:
         """Return hours from the hour of `start`, NaN where the source has none and from the present on.
@@ -169,7 +173,7 @@ class LiveSignal:
             "asOf": utc(datetime.fromtimestamp(oldest_s, UTC)),
             "ageSeconds": age_s,
             "method": f"live: {self._source.basis.method}; its own outlook for hours to come; "
-            f"what can change was read {age_s // 60} min ago at most",
+            f"figures that may still change were read up to {age_s // 60} min ago",
             "quantity": self._source.basis.quantity,
             "fingerprint": self.fingerprint(),
             "zones": {zone: self._age(zone, now_s) for zone in sorted(self._read)},
@@ -371,7 +375,7 @@ def _covered(
     if end <= last and outlook is not None and outlook.first <= begin:
         return outlook.gco2_per_kwh[begin - outlook.first : end - outlook.first]
     if outlook is None:
-        reason = f"{name} has no outlook ({why})"
+        reason = f"no outlook: {why}"
     else:
         short = f"{end - last} h short of the {end - first} h wanted"
         reason = f"{name}: its outlook ends {utc(_moment(last))}, {short}"

@@ -61,6 +61,11 @@ def test_zones_that_the_list_does_not_hold_are_not_asked_for(live: LiveOf, fake:
     assert len(live(NAME).intensity("FR", NOW, 4).gco2_per_kwh) == 4
 
 
+def test_a_list_of_zones_that_fails_is_no_reason_to_ask_nothing(live: LiveOf, fake: FakeCarbon) -> None:
+    fake.fail("/zones", says(500), 4)
+    assert len(live(NAME).intensity("DE", NOW, 4).gco2_per_kwh) == 4
+
+
 @pytest.mark.parametrize("prefix", ["", "/v3/"])
 def test_a_call_that_the_list_does_not_hold_is_not_made(prefix: str, live: LiveOf, fake: FakeCarbon) -> None:
     may = [f"{prefix}carbon-intensity/latest", f"{prefix}carbon-intensity/history"]

@@ -107,6 +107,7 @@ def test_a_past_outlook_is_the_one_that_was_known_then(live: LiveOf, fake: FakeC
     assert then.start == HOUR + timedelta(hours=3)
     np.testing.assert_allclose(then.gco2_per_kwh, known[3:])
     assert signal.outlook("DE", NOW - timedelta(hours=1)) is None
+    assert signal.outlook("DE", NOW + timedelta(hours=7)) is None
     assert fake.asked("forecast") == 1
 
 
@@ -137,7 +138,7 @@ def test_the_description_has_source_quantity_age_and_horizon(live: LiveOf, clock
     told = signal.describe()
     assert (told["name"], told["ageSeconds"], told["asOf"]) == (EM, 600, "2026-11-24T10:20Z")
     assert told["quantity"] == "average life-cycle consumption-based"
-    assert "10 min ago at most" in told["method"]
+    assert "read up to 10 min ago" in told["method"]
     assert told["zones"]["DE"]["outlookEnds"] == "2026-11-27T10:00Z"
     assert told["fingerprint"] == signal.fingerprint()
 
