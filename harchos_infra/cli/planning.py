@@ -66,7 +66,7 @@ def plan_or_replan(
     """
     if not is_plan_file(source):
         made, loaded = make_plan(source, now=now, signal=signal)
-        return made, loaded, signal_of(made)
+        return made, loaded, _signal_of(made)
     from harchos_infra.errors import HarchosError
     from harchos_infra.workload.loader import load
 
@@ -75,7 +75,7 @@ def plan_or_replan(
             f"{source} is a plan: it has its own time and signal", hint="leave --now and --signal out"
         )
     read = read_plan_file(source)
-    return read, load(read.inputs["workload"]["path"]), signal_of(read)
+    return read, load(read.inputs["workload"]["path"]), _signal_of(read)
 
 
 def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> None:
@@ -89,7 +89,7 @@ def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> No
     from harchos_infra.planner.drift import drift
 
     path = plan.inputs["workload"]["path"]
-    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=signal_of(plan))
+    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=_signal_of(plan))
     moved = drift(plan, again)
     if moved:
         raise HarchosError(
@@ -147,6 +147,6 @@ def hub_settings(*, rehearsal: bool) -> HubSettings:
     )
 
 
-def signal_of(plan: Plan) -> str:
+def _signal_of(plan: Plan) -> str:
     """Return the `--signal` that a plan was made with."""
     return str(plan.inputs["signal"]["name"])
