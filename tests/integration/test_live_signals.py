@@ -98,10 +98,12 @@ def test_zones_that_fell_back_are_a_warning_and_exit_code_5_where_the_choice_res
     path = document(EUROPE)
     code, out, err = harchos("plan", path, "--signal", "electricitymaps,replay")
     assert code == 5, err
-    assert "warning: DE, FR, SE-SE3 fell back to replay: electricitymaps" in out
+    assert "warning: DE, FR, SE-SE3 fell back to replay: no outlook: electricitymaps" in out
     assert "the choice rests on zones that fell back" in err
     code, out, _ = harchos("plan", path, "--signal", "electricitymaps,replay", "--format", "json")
     assert code == 5
+    arguments = ("--signal", "electricitymaps,replay", "--detailed-exitcode")
+    assert harchos("plan", path, *arguments)[0] == 5
     fell_back = json.loads(out)["inputs"]["signal"]["fellBack"]
     assert {zone: fallen["to"] for zone, fallen in fell_back.items()} == dict.fromkeys(
         ("DE", "FR", "SE-SE3"), "replay"
@@ -113,7 +115,7 @@ def test_carbon_says_that_a_zone_fell_back(harchos: Harchos, fake: FakeCarbon) -
     code, out, err = harchos("carbon", "DE", "--signal", "electricitymaps,replay", "--hours", "5")
     assert code == 0
     assert "replay of 2022" in out
-    assert "warning: DE fell back to replay: electricitymaps" in err
+    assert "warning: DE fell back to replay: no outlook: electricitymaps" in err
     assert "Not a forecast of these days" in err
 
 

@@ -1,7 +1,8 @@
 """Signals in order of preference: a zone that one lacks is taken from the next of the same quantity.
 
-A zone that fell back stays with what it fell back to, for the whole plan, and is named with the reason. One
-that measures something else, or does not say what it measures, never stands in.
+A zone that fell back stays with what it fell back to, for the whole plan, and is named with the reason. A
+signal that measures something else, or does not say what it measures, never stands in. Live signals that
+cover different zones (`eia,entsoe`) share them out: that is no fallback.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Fallback:
     def fingerprint(self) -> str:
         """Return a sha256 over those of the signals, and which zone came from which."""
         digest = sha256("".join(signal.fingerprint() for signal in self._signals).encode())
-        digest.update(repr(sorted((zone, to["to"]) for zone, to in self.fell_back.items())).encode())
+        digest.update(repr(sorted((zone, by.name) for zone, by in self._serving.items())).encode())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -123,10 +124,15 @@ class Fallback:
                 because.append(error.reason)
                 continue
             self._serving[zone] = signal
-            if signal is not self._signals[0]:
+            if self._is_a_fall(zone, signal):
                 self.fell_back[zone] = {"to": signal.name, "because": "; ".join(because)}
             return found
         raise NoIntensity(zone, "; ".join(because))
+
+    def _is_a_fall(self, zone: str, signal: Signal) -> bool:
+        """Tell a zone that fell back from one that the signals before do not cover and a live one does."""
+        before = self._signals[: self._signals.index(signal)]
+        return bool(before) and (not isinstance(signal, Ahead) or any(zone in s.zones() for s in before))
 
 
 def _history(signal: Signal, zone: str, start: datetime, hours: int) -> NDArray[np.float64]:

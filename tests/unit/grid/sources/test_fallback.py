@@ -47,6 +47,17 @@ def test_a_zone_that_fell_back_stays_there_for_the_plan(signal: Fallback, fake: 
     assert signal.outlook("DE", NOW) is None
 
 
+def test_live_signals_that_cover_different_zones_share_them_out(live: LiveOf, fake: FakeCarbon) -> None:
+    signal = Fallback([live("eia"), live("entsoe")])
+    mix = (60 * 490 + 40 * 11) / 100
+    for zone in ("US-CAL-CISO", "DE"):
+        assert signal.intensity(zone, START, 2).gco2_per_kwh.tolist() == [mix, mix]
+    assert signal.fell_back == {}
+    fake.fail("eia", says(404, "nothing"), 9)
+    with pytest.raises(NoIntensity, match="entsoe does not cover it"):
+        signal.intensity("US-MIDA-PJM", START, 2)
+
+
 def test_the_outlook_is_the_serving_signal_s(live: LiveOf) -> None:
     signal = Fallback([live(EM), builtin_replay()])
     outlook = signal.outlook("DE", NOW)
