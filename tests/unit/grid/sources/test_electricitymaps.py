@@ -36,6 +36,7 @@ def test_estimated_hours_are_counted_and_kept(live: LiveOf, fake: FakeCarbon) ->
         basis = signal.intensity("DE", HOUR - timedelta(hours=10), 10).basis
         assert (basis.method, basis.estimated) == ("10 h of history, 3 of them estimated", True)
         assert signal.describe()["zones"]["DE"]["estimatedHours"] == 3
+        assert not signal.intensity("DE", HOUR - timedelta(hours=10), 5).basis.estimated
     assert fake.asked("history") == 1
 
 

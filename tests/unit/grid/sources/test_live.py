@@ -11,7 +11,9 @@ import pytest
 
 from harchos_infra.grid.signal import NoIntensity, ReadsAhead, ShortHorizon, prefetch
 from harchos_infra.grid.sources.cache import Cache
-from harchos_infra.grid.sources.live import FRESH_S, GAP_FRESH_S, LiveSignal
+from harchos_infra.grid.sources.live import LiveSignal
+from harchos_infra.grid.sources.past import GAP_FRESH_S
+from harchos_infra.grid.sources.reader import FRESH_S
 from support.fake_carbon import FakeCarbon, gives, says
 from tests.unit.grid.sources.conftest import HOUR, NOW, Clock, LiveOf, source
 
