@@ -61,6 +61,7 @@ def slow(seconds: float, *, drip: bool = False) -> Fault:
             if drip:
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
+                handler.fake.dripped += 1
         handler.close_connection = True
 
     return fault
@@ -108,6 +109,8 @@ class FakeCarbon:
         self.psr_step_s: Mapping[str, int] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.most_at_once = 0
+        self.dripped = 0
+        """Bytes that `slow(drip=True)` got rid of."""
         self.delay_s = 0.0
         self.closing = Event()
         self._faults: list[tuple[str, Fault, int]] = []
@@ -445,7 +448,8 @@ class _Handler(BaseHTTPRequestHandler):
         area = fake.answers_for or query["in_Domain"]
         types = fake.psr(int(begin.timestamp()))
         series = "".join(self._time_series(area, psr, begin, end) for psr in types)
-        pumped = self._time_series(area, "B10", begin, end, side="out")
+        taken = "B08" if "B08" not in types else "B07"
+        pumped = self._time_series(area, taken, begin, end, side="out")
         namespace = "urn:iec62325.351:tc57wg16:451-6:generationloaddocument:3:0"
         body = f'<GL_MarketDocument xmlns="{namespace}">{series}{pumped}</GL_MarketDocument>'
         self.answer(200, body.encode(), "text/xml")

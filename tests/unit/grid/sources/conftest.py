@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harchos_infra.grid.sources.cache import Cache
-from harchos_infra.grid.sources.eia import Eia
-from harchos_infra.grid.sources.electricitymaps import ElectricityMaps
-from harchos_infra.grid.sources.energycharts import EnergyCharts
-from harchos_infra.grid.sources.entsoe import Entsoe
-from harchos_infra.grid.sources.gb import GreatBritain
 from harchos_infra.grid.sources.http import Http
 from harchos_infra.grid.sources.live import LiveSignal
-from harchos_infra.grid.sources.source import Source
-from harchos_infra.grid.sources.watttime import WattTime
-from support.fake_carbon import EIA_KEY, EM_TOKEN, ENTSOE_TOKEN, WT_PASSWORD, WT_USER, FakeCarbon
-
-NOW = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
-HOUR = NOW.replace(minute=0)
-
-LiveOf = Callable[..., LiveSignal]
-
-
-class Clock:
-    """A present that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
+from support.fake_carbon import FakeCarbon
+from support.live import Clock, LiveOf, source
 
 
 @pytest.fixture
@@ -55,16 +33,3 @@ def live(fake: FakeCarbon, clock: Clock, tmp_path: Path) -> LiveOf:
         return LiveSignal(source(name, fake, http), Cache(tmp_path / "carbon", name), clock=clock)
 
     return build
-
-
-def source(name: str, fake: FakeCarbon, http: Http | None = None) -> Source:
-    http, url = http or Http(sleep=lambda _: None), fake.url(name)
-    sources: dict[str, Callable[[], Source]] = {
-        "electricitymaps": lambda: ElectricityMaps(http, EM_TOKEN, url),
-        "watttime": lambda: WattTime(http, WT_USER, WT_PASSWORD, url),
-        "gb": lambda: GreatBritain(http, url),
-        "energycharts": lambda: EnergyCharts(http, url),
-        "eia": lambda: Eia(http, EIA_KEY, url),
-        "entsoe": lambda: Entsoe(http, ENTSOE_TOKEN, url),
-    }
-    return sources[name]()

@@ -13,7 +13,7 @@ from harchos_infra.grid.sources.electricitymaps import ElectricityMaps
 from harchos_infra.grid.sources.http import Http
 from harchos_infra.grid.sources.live import LiveSignal
 from support.fake_carbon import FakeCarbon, gives, says
-from tests.unit.grid.sources.conftest import HOUR, NOW, Clock, LiveOf
+from support.live import HOUR, NOW, Clock, LiveOf
 
 NAME = "electricitymaps"
 

@@ -10,7 +10,7 @@ import pytest
 
 from harchos_infra.grid.signal import NoIntensity, check_same_factors
 from support.fake_carbon import SECRETS, FakeCarbon, Fault, gives, limits, resets, says
-from tests.unit.grid.sources.conftest import HOUR, NOW, Clock, LiveOf
+from support.live import HOUR, NOW, Clock, LiveOf
 
 ZONES = {
     "electricitymaps": "DE",

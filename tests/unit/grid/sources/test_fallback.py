@@ -13,7 +13,7 @@ from harchos_infra.grid.replay import builtin_replay
 from harchos_infra.grid.signal import NoIntensity, prefetch
 from harchos_infra.grid.sources.fallback import Fallback
 from support.fake_carbon import FakeCarbon, says
-from tests.unit.grid.sources.conftest import HOUR, NOW, LiveOf
+from support.live import HOUR, NOW, LiveOf
 
 EM = "electricitymaps"
 START = HOUR - timedelta(hours=6)

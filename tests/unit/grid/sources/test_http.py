@@ -116,6 +116,7 @@ def test_a_slow_answer_is_cut_off(drip: bool, fake: FakeCarbon, monkeypatch: pyt
     fake.fail("gb/x", gives({"ok": 1}))
     assert ask(Http(sleep=lambda _: None), fake) == {"ok": 1}
     assert len(fake.requests) == 3
+    assert (0 < fake.dripped < 100) == drip
 
 
 def test_a_host_that_is_not_there_is_named(http: Http, free_address: str) -> None:

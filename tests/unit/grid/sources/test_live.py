@@ -15,7 +15,7 @@ from harchos_infra.grid.sources.live import LiveSignal
 from harchos_infra.grid.sources.past import GAP_FRESH_S
 from harchos_infra.grid.sources.reader import FRESH_S
 from support.fake_carbon import FakeCarbon, gives, says
-from tests.unit.grid.sources.conftest import HOUR, NOW, Clock, LiveOf, source
+from support.live import HOUR, NOW, Clock, LiveOf, source
 
 EM = "electricitymaps"
 

@@ -13,7 +13,7 @@ from harchos_infra.grid.sources import eia
 from harchos_infra.grid.sources.energycharts import COUNTRIES
 from harchos_infra.grid.sources.entsoe import AREAS
 from support.fake_carbon import NO_DATA, FakeCarbon, gives, says
-from tests.unit.grid.sources.conftest import HOUR, NOW, LiveOf
+from support.live import HOUR, NOW, LiveOf
 
 
 def test_zones_are_the_catalogue_s_own() -> None:

@@ -14,7 +14,7 @@ from harchos_infra.grid.sources.http import Http
 from harchos_infra.grid.sources.live import LiveSignal
 from harchos_infra.grid.sources.watttime import TOKEN_S, WattTime, coordinates
 from support.fake_carbon import LBS_PER_MWH, WT_PASSWORD, WT_USER, FakeCarbon, gives
-from tests.unit.grid.sources.conftest import HOUR, NOW, Clock, LiveOf
+from support.live import HOUR, NOW, Clock, LiveOf
 
 CAISO = "US-CAL-CISO"
 
