@@ -157,7 +157,7 @@ def test_zones_are_read_at_once_when_read_ahead(live: LiveOf, fake: FakeCarbon) 
     signal = live(EM)
     assert isinstance(signal, ReadsAhead)
     zones = sorted(signal.zones())[:40]
-    fake.delay_s = 0.01
+    fake.delay_s = 0.03
     prefetch(signal, [*zones, "ATLANTIS"], NOW, 24)
     assert 4 <= fake.most_at_once <= 8
     asked = len(fake.requests)
