@@ -51,8 +51,10 @@ def plan(
 ) -> None:
     """Decide when and where the workload of FILE runs; nothing is created."""
     from harchos_infra.cli.planning import make_plan
+    from harchos_infra.grid.parse import parse_signal
 
-    made, loaded = make_plan(file, now=now, signal=signal)
+    source = parse_signal(signal, say=note)
+    made, loaded = make_plan(file, now=now, signal=source)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         _write(out, made)
@@ -61,9 +63,8 @@ def plan(
         from harchos_infra.cli.output import write_page
         from harchos_infra.cli.plan_page import plan_page
         from harchos_infra.cli.planning import catalog_for
-        from harchos_infra.grid.parse import parse_signal
 
-        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
+        write_page(html, plan_page(made, catalog_for(loaded), source))
         note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:

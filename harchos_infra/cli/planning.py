@@ -11,15 +11,16 @@ from harchos_infra.cli.output import note
 
 if TYPE_CHECKING:
     from harchos_infra.catalog import Catalog
+    from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
     from harchos_infra.runs.job import HubSettings
     from harchos_infra.workload.loader import LoadedWorkload
 
 
 def make_plan(
-    path: Path | str, *, now: str | datetime | None = None, signal: str | None = None
+    path: Path | str, *, now: str | datetime | None = None, signal: Signal | str | None = None
 ) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it, as of `now` (ISO time or the present), on `signal` (`--signal`).
+    """Load a workload and plan it, as of `now` (ISO time or the present), on a signal or what `--signal` says.
 
     What the document says in vain goes to standard error.
     """
@@ -35,7 +36,7 @@ def make_plan(
     made = plan(
         loaded.workload,
         catalog=catalog_for(loaded),
-        signal=parse_signal(signal, say=note),
+        signal=parse_signal(signal, say=note) if signal is None or isinstance(signal, str) else signal,
         now=moment,
         source={"path": str(path), "sha256": loaded.sha256},
         measured=read_calibration(loaded.workload.metadata.name),
