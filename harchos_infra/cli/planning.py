@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def make_plan(
     path: Path | str, *, now: str | datetime | None = None, signal: Signal | str | None = None
 ) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it, as of `now` (ISO time or the present), on a signal or what `--signal` says.
+    """Load a workload and plan it, as of `now` (ISO time or the present), on a signal or what `--signal` is.
 
     What the document says in vain goes to standard error.
     """
