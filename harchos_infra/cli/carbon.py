@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from harchos_infra.cli.forecast_option import Forecast, ForecastOption, signal_for
 from harchos_infra.cli.moment import NowOption, parse_now
-from harchos_infra.cli.output import Format, FormatOption, note, print_json, print_table
+from harchos_infra.cli.output import SIGNAL_HELP, Format, FormatOption, note, print_json, print_table
 from harchos_infra.cli.sparkline import sparkline
 
 if TYPE_CHECKING:
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
     from harchos_infra.catalog.region import Region
     from harchos_infra.grid.signal import Intensity, Signal
 
+DEFAULT_HOURS = 96
 SignalOption = typer.Option(
     None,
     "--signal",
     metavar="SIGNAL",
-    help="replay (default), or replay:PATH of a file ZONE.csv or a directory.",
+    help=SIGNAL_HELP,
 )
 
 
 def carbon(
     place: str = typer.Argument(metavar="REGION|ZONE", help="Region (aws/eu-west-1) or grid zone (DE)."),
-    hours: int = typer.Option(96, "--hours", "-H", min=1, max=8760, help="How many hours."),
+    hours: int | None = typer.Option(
+        None, "--hours", "-H", min=1, max=8760, help="How many hours; 96, or what a live source forecasts."
+    ),
     now: str | None = NowOption,
     signal: str | None = SignalOption,
     forecast: Forecast | None = ForecastOption,
@@ -40,9 +43,9 @@ def carbon(
     from harchos_infra.grid.parse import parse_signal
 
     moment = parse_now(now)
-    source = parse_signal(signal) if forecast is None else signal_for(signal, forecast, moment)
+    source = parse_signal(signal, say=note) if forecast is None else signal_for(signal, forecast, moment)
     region, zone = _resolve(place, source)
-    intensity = source.intensity(zone, moment, hours)
+    intensity = _intensity(source, zone, moment, hours)
     spread = _spread(source, intensity)
     if format is Format.JSON:
         print_json(_document(region, intensity, source, spread))
@@ -73,6 +76,20 @@ def _spread(signal: Signal, intensity: Intensity) -> _Spread | None:
         return None
     p10, p90 = quantiles(intensity.gco2_per_kwh, past)
     return _Spread(p10, p90, past.mape, len(past))
+
+
+def _intensity(source: Signal, zone: str, start: datetime, hours: int | None) -> Intensity:
+    """Return the hours asked for; where no number is given, the default or as many as there are."""
+    if hours is not None:
+        return source.intensity(zone, start, hours)
+    from harchos_infra.grid.signal import ShortHorizon
+
+    try:
+        return source.intensity(zone, start, DEFAULT_HOURS)
+    except ShortHorizon as error:
+        if error.hours < 1:
+            raise
+        return source.intensity(zone, start, error.hours)
 
 
 def _resolve(place: str, signal: Signal) -> tuple[Region | None, str]:
@@ -132,9 +149,11 @@ def _print(region: Region | None, intensity: Intensity, signal: Signal, spread: 
         )
     note(
         f"Source: {basis.source}. Not a forecast of these days."
-        if basis.estimated and spread is None
+        if basis.estimated and spread is None and (basis.flat or "replay" in basis.method)
         else f"Source: {basis.source}."
     )
+    for warning in signal.describe().get("warnings", ()):
+        note(f"warning: {warning}")
     if basis.flat:
         note("This zone has no hourly data: when to run makes no difference here, only where.")
 

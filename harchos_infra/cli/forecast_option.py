@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harchos_infra.cli.output import note
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -34,4 +36,4 @@ def signal_for(signal: str | None, forecast: str | None, now: datetime) -> Signa
     from harchos_infra.grid.forecast.forecast_signal import with_forecast
     from harchos_infra.grid.parse import parse_signal
 
-    return with_forecast(parse_signal(signal), forecast, now)
+    return with_forecast(parse_signal(signal, say=note), forecast, now)

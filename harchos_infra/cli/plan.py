@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harchos_infra.cli.forecast_option import Forecast, ForecastOption
-from harchos_infra.cli.moment import NowOption
-from harchos_infra.cli.output import note
+from harchos_infra.cli.forecast_option import Forecast, ForecastOption, signal_for
+from harchos_infra.cli.moment import NowOption, parse_now
+from harchos_infra.cli.output import SIGNAL_HELP, note
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan
 
 WOULD_CREATE = 2
 INFEASIBLE = 3
+FELL_BACK = 5
 
 
 class PlanFormat(StrEnum):
@@ -30,9 +31,7 @@ class PlanFormat(StrEnum):
 def plan(
     file: Path = typer.Argument(..., metavar="FILE", help="A workload document."),
     now: str = NowOption,
-    signal: str = typer.Option(
-        None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
-    ),
+    signal: str = typer.Option(None, "--signal", metavar="SIGNAL", help=SIGNAL_HELP),
     forecast: Forecast | None = ForecastOption,
     format: PlanFormat = typer.Option(PlanFormat.TABLE, "--format", "-o", help="Output format."),
     out: Path = typer.Option(
@@ -55,7 +54,9 @@ def plan(
     """Decide when and where the workload of FILE runs; nothing is created."""
     from harchos_infra.cli.planning import make_plan
 
-    made, loaded = make_plan(file, now=now, signal=signal, forecast=forecast)
+    moment = parse_now(now)
+    source = signal_for(signal, forecast, moment)
+    made, loaded = make_plan(file, now=moment, signal=source)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         _write(out, made)
@@ -64,16 +65,26 @@ def plan(
         from harchos_infra.cli.output import write_page
         from harchos_infra.cli.plan_page import plan_page
         from harchos_infra.cli.planning import catalog_for
-        from harchos_infra.grid.parse import parse_signal
 
-        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
+        write_page(html, plan_page(made, catalog_for(loaded), source))
         note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
         raise typer.Exit(INFEASIBLE)
+    _refuse_fallen(made)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
+
+
+def _refuse_fallen(made: Plan) -> None:
+    """Exit with 5 if the choice rests on zones that fell back to another signal."""
+    from harchos_infra.planner.reliance import rests_on
+
+    fallen = rests_on(made)
+    if fallen:
+        note(f"the choice rests on zones that fell back: {', '.join(fallen)} (exit code {FELL_BACK})")
+        raise typer.Exit(FELL_BACK)
 
 
 def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:

@@ -360,13 +360,14 @@ def _worth(plan: Plan) -> Section:
 def _inputs(plan: Plan) -> Section:
     inputs = plan.inputs
     signal, prices, objective = inputs["signal"], inputs["catalog"]["prices"], inputs["objective"]
+    said = (signal.get(key) for key in ("quantity", "method", "source"))
     rows = [
         (
             "workload",
             f"{inputs['workload'].get('path', '-')}, sha256 {_short(inputs['workload'].get('sha256'))}",
         ),
         ("now", f"{_utc(plan.now)} UTC"),
-        ("signal", f"{signal['name']}: {signal.get('method', '')}; {signal.get('source', '')}"),
+        ("signal", f"{signal['name']}: {'; '.join(filter(None, said))}"),
     ]
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.forecast.issues import Forecasting
-from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of
+from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of, prefetch
 from harchos_infra.planner.gate import Verdict, Wish, judge, trusted
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S
@@ -60,7 +60,9 @@ class Horizon:
         series: list[tuple[NDArray[np.float64], int]] = []
         bases: list[Basis] = []
         unknown: dict[str, str] = {}
-        for zone in sorted(set(zones)):
+        wanted = sorted(set(zones))
+        prefetch(signal, wanted, base, hours)
+        for zone in wanted:
             try:
                 intensity = signal.intensity(zone, base, hours)
             except NoIntensity as error:

@@ -70,7 +70,11 @@ def inputs(
         },
         "transferKwhPerGb": {"low": low, "high": high},
         **({"measured": request.measured.describe()} if request.measured.machines else {}),
-        "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
+        "warnings": [
+            *(sentence for _, sentence in request.unknown),
+            *request.untold,
+            *described.get("warnings", ()),
+        ],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
     if isinstance(signal, Forecasting):

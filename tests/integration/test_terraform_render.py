@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from harchos_infra.cli.main import main
 from harchos_infra.cli.planning import make_plan
 from harchos_infra.clouds.local import LocalCloud
+from harchos_infra.grid.replay import builtin_replay
 from harchos_infra.planner.plan import Plan
 from harchos_infra.provision.binary import find_binary, terraform_environment
 
@@ -41,7 +42,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "greeting").write_text("hello from the job\n")
     (tmp_path / "workload.yaml").write_text(WORKLOAD)
-    made, _ = make_plan(tmp_path / "workload.yaml")
+    made, _ = make_plan(tmp_path / "workload.yaml", now=datetime.now(UTC), signal=builtin_replay())
     return made
 
 

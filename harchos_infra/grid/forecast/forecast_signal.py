@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,15 +15,10 @@ from harchos_infra.grid.forecast.naive import WEEK_H
 from harchos_infra.grid.forecast.stopgap import Stopgap
 from harchos_infra.grid.forecast.zone_forecast import ASKED, Asked, ZoneForecast, zone_forecast
 from harchos_infra.grid.season import hours_since_epoch
-from harchos_infra.grid.signal import Intensity, Signal, hour_of
+from harchos_infra.grid.signal import Intensity, Signal, hour_of, prefetch
 
 if TYPE_CHECKING:
     from harchos_infra.grid.forecast.issues import PastIssues
-
-
-@runtime_checkable
-class _ReadsAhead(Protocol):
-    def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None: ...
 
 
 class ForecastSignal:
@@ -68,9 +63,8 @@ class ForecastSignal:
 
     def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None:
         """Let the signal of the past read what forecasts of these zones need."""
-        if isinstance(self._past, _ReadsAhead):
-            begin = self.issued - timedelta(weeks=LIVE_WEEKS)
-            self._past.prefetch(zones, begin, LIVE_WEEKS * WEEK_H + 1)
+        begin = self.issued - timedelta(weeks=LIVE_WEEKS)
+        prefetch(self._past, zones, begin, LIVE_WEEKS * WEEK_H + 1)
 
     def fingerprint(self) -> str:
         """Return a sha256 of the past, the method and the hour of issue."""
