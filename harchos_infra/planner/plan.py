@@ -19,7 +19,8 @@ LEFT_OUT = {"left_out": True}
 class Segment:
     """An offer for a time span, on `nodes` machines.
 
-    `power_watts` is the modelled draw of one node before PUE; `price_usd_hour` is per node.
+    `power_watts` is the draw of one node before PUE, modelled or, as `power_basis` says, measured;
+    `price_usd_hour` is per node.
     """
 
     provider: str

@@ -1,4 +1,4 @@
-"""The plan of one workload: a pure function of workload, catalogue, signal and the present time.
+"""The plan of one workload: a pure function of workload, catalogue, signal, measurements and time.
 
 Every offer is a candidate at each of its start times within the deadline, and with each other schedule that
 the workload allows. The steps, in order: what each offer fails of place and machine; estimates of the rest;
@@ -21,6 +21,7 @@ from harchos_infra.planner import baseline
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Miss, Misses, fit
 from harchos_infra.planner.inputs import inputs
+from harchos_infra.planner.measured import Calibration
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.options import options
@@ -45,13 +46,15 @@ def plan(
     signal: Signal,
     now: datetime,
     source: Mapping[str, str] | None = None,
+    measured: Calibration | None = None,
 ) -> Plan:
     """Decide when and where a workload runs.
 
     `now` is an aware time; `source` says where the workload came from (`path`, `sha256`) and goes into the
-    plan's inputs. Where nothing fits, the decision is `reject` and `nearest_miss` says what would help.
+    plan's inputs; `measured` is what earlier runs took, and replaces model and estimate. Where nothing fits,
+    the decision is `reject` and `nearest_miss` says what would help.
     """
-    request = Request.of(workload, catalog, now)
+    request = Request.of(workload, catalog, now, measured)
     verdicts = fit(request, catalog)
     fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
     estimates, unknown = estimate(request, catalog, signal, fitting)
