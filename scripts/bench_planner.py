@@ -272,9 +272,7 @@ def speed(data: Path, work: Path) -> Iterator[str]:
     ):
         command = [str(HARCHOS), "simulate", "--json", "--jobs", str(jobs), "--policy", *policy]
         command += ["--signal", str(data / "carbon" / "em_lifecycle_2022")]
-        seconds, peak_mib = _in_a_child(
-            [sys.executable, __file__, str(data), "--command", json.dumps(command)]
-        )
+        seconds, peak_mib = _in_a_child([sys.executable, "-c", _TIMED, *command])
         yield (
             f"| `harchos simulate --policy {' '.join(policy)}`: 10,000 jobs x 123 zones x a year "
             f"| {_shown(seconds)} | {peak_mib:.0f} MiB | minutes |"
