@@ -142,8 +142,8 @@ def _print(result: Result) -> None:
     again = f", decided again every {result.replan_s // 3600} h" if result.replan_s else ""
     typer.echo(f"{result.policy.name}: {result.policy.what}{seen}{again}")
     typer.echo(
-        f"{_count(len(result.jobs), 'job')} on {_count(len(series.zones), 'zone')}, {start:%Y-%m-%d %H:%M} to "
-        f"{end:%Y-%m-%d %H:%M} UTC, {series.source}"
+        f"{_count(len(result.jobs), 'job')} on {_count(len(series.zones), 'zone')}, "
+        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {series.source}"
     )
     priced = result.prices is not None
     headers = ["", "kWh", "kgCO2e", *(["USD"] if priced else []), "saving", "delay h", "restarts", "moves"]
