@@ -40,6 +40,9 @@ def plan(
         metavar="PLAN",
         help="Write the plan file, too: for `apply` and `render`.",
     ),
+    html: Path = typer.Option(
+        None, "--html", dir_okay=False, metavar="PAGE", help="Write a web page of the plan, too."
+    ),
     detailed_exitcode: bool = typer.Option(
         False, "--detailed-exitcode", help="Exit with 2 if something would be created."
     ),
@@ -50,11 +53,19 @@ def plan(
     """Decide when and where the workload of FILE runs; nothing is created."""
     from harchos_infra.cli.planning import make_plan
 
-    made, _ = make_plan(file, now=now, signal=signal)
+    made, loaded = make_plan(file, now=now, signal=signal)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         _write(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
+    if html is not None:
+        from harchos_infra.cli.output import write_page
+        from harchos_infra.cli.plan_page import plan_page
+        from harchos_infra.cli.planning import catalog_for
+        from harchos_infra.grid.parse import parse_signal
+
+        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
+        note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")

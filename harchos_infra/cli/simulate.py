@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harchos_infra.cli.output import Format, FormatOption, discard, note, print_json, print_table
+from harchos_infra.cli.output import Format, FormatOption, discard, note, print_json, print_table, write_page
 
 if TYPE_CHECKING:
     from harchos_infra.simulation.policy import Policy
@@ -53,6 +53,9 @@ def simulate(
         "-g",
         help="GPU model whose cheapest on-demand price a node-hour takes; without: no USD.",
     ),
+    html: Path | None = typer.Option(
+        None, "--html", dir_okay=False, metavar="PAGE", help="Write a web page of the result, too."
+    ),
     format: Format = FormatOption,
     json: bool = typer.Option(False, "--json", help="Short for --format json."),
 ) -> None:
@@ -83,6 +86,11 @@ def simulate(
         print_json(result.document())
     else:
         _print(result)
+    if html is not None:
+        from harchos_infra.report.simulation_page import render_simulation_page
+
+        write_page(html, render_simulation_page(result))
+        note(f"{html}: page of the simulation of {result.policy.name}")
 
 
 def _policy(name: str, forecast: str | None, replan: str | None) -> Policy:

@@ -54,13 +54,13 @@ def _figures(old: Plan, new: Plan, tolerance: float) -> Iterator[str]:
         yield f"{' and '.join(what[s] for s in changed)} changed, and {fate}"
         return
     yield from _moved(old.chosen, same, tolerance)
-    if new.chosen.segments[0].offer != old.chosen.segments[0].offer:
+    if new.chosen.offers != old.chosen.offers:
         yield from _winner(old.chosen, new.chosen, tolerance)
 
 
 def _same_offer(old: Schedule, new: Plan) -> Schedule | None:
     schedules = (new.chosen, *new.frontier, *new.baselines.values())
-    return next((s for s in schedules if s and s.segments[0].offer == old.segments[0].offer), None)
+    return next((s for s in schedules if s and s.offers == old.offers), None)
 
 
 def _fate(old: Schedule, new: Plan) -> str:

@@ -27,7 +27,9 @@ _NEEDED_INPUTS = (
 def encode(value: Any) -> Any:
     """Return plain JSON values. Keys of mappings stay as they are; fields become camelCase."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {key: encode(getattr(value, name)) for name, key in _keys(type(value))}
+        left_out = _left_out(type(value))
+        items = ((name, key, getattr(value, name)) for name, key in _keys(type(value)))
+        return {key: encode(item) for name, key, item in items if item is not None or name not in left_out}
     if isinstance(value, datetime):
         return utc_text(value)
     if isinstance(value, float):
@@ -85,6 +87,11 @@ def _keys(kind: Any) -> tuple[tuple[str, str], ...]:
 @cache
 def _optional(kind: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(kind) if not (f.default is f.default_factory is MISSING))
+
+
+@cache
+def _left_out(kind: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind) if f.metadata.get("left_out"))
 
 
 def _camel(name: str) -> str:

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from math import nan
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from harchos_infra.catalog import Catalog, Estimate, Offer, Region
 from harchos_infra.grid.signal import Signal
+from harchos_infra.planner.course import Course
 from harchos_infra.planner.fit import Miss
 from harchos_infra.planner.horizon import Horizon
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S, breakpoint_starts, earliest_least, window_means
+from harchos_infra.workload.document import PowerMode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +41,7 @@ ASSUMED_CPU_UTILIZATION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Moving the workload's data into a region: USD, and gCO2eq at the two ends of the energy range."""
+    """Moving data from region to region: USD, and gCO2eq at the two ends of the energy range."""
 
     usd: float
     gco2e_low: float
@@ -51,7 +53,10 @@ class Estimates:
     """One entry a candidate in every array. Starts are seconds from the horizon's beginning.
 
     `embodied_g` is NaN where nobody has published a figure; `best_mean` and `now_mean` are the mean intensity
-    of the greenest window and of the one that starts at once, in g/kWh.
+    of the greenest window and of the one that starts at once, in g/kWh. Each offer has an entry for its
+    greatest power, and may have more: for other power modes, and for schedules that are more than a window
+    (`courses`, with the span from their start to their end as `duration_s`). `offer_of` is the first entry of
+    the same offer.
     """
 
     horizon: Horizon
@@ -59,6 +64,15 @@ class Estimates:
     offers: tuple[Offer, ...]
     regions: tuple[Region, ...]
     power: tuple[Estimate, ...]
+    modes: tuple[PowerMode | None, ...]
+    courses: tuple[Course | None, ...]
+    offer_of: Ints
+    rows: Ints
+    """Row of the zone in the horizon's intensity."""
+    node_kw: Floats
+    """Draw of one node, PUE included."""
+    price_usd_hour: Floats
+    embodied_g_hour: Floats
     duration_s: Ints
     energy_kwh: Floats
     compute_usd: Floats
@@ -69,6 +83,11 @@ class Estimates:
     best_start_s: Ints
     best_mean: Floats
     now_mean: Floats
+
+    @property
+    def has_several_entries(self) -> bool:
+        """Whether an offer has more than one entry."""
+        return bool((self.offer_of != np.arange(len(self.offers))).any())
 
     @property
     def cost_usd(self) -> Floats:
@@ -93,28 +112,41 @@ def estimate(
     request: Request, catalog: Catalog, signal: Signal, offers: Sequence[Offer]
 ) -> tuple[Estimates, list[tuple[Offer, Miss]]]:
     """Return the estimates of those offers that can be estimated, and of the others why not."""
-    longest_s = max((request.duration_s(model) or 1 for model in {o.gpu_model for o in offers}), default=1)
+    longest_s = max((request.longest_s(model) for model in {o.gpu_model for o in offers}), default=1)
     regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
     zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
     figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
-    entries: list[_Entry] = []
+    found: list[_Entry] = []
     misses: list[tuple[Offer, Miss]] = []
     for offer in offers:
-        entry = figures.of(offer)
-        if isinstance(entry, Miss):
-            misses.append((offer, entry))
+        machines, place = figures.machines(offer), figures.place(offer)
+        if isinstance(machines, Miss):
+            misses.append((offer, machines))
+        elif isinstance(place, Miss):
+            misses.append((offer, place))
         else:
-            entries.append(entry)
-    return _arrays(request, catalog, figures.horizon, entries), misses
+            found += [(offer, machine, place) for machine in machines]
+    return _arrays(request, figures.horizon, found), misses
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    offer: Offer
-    region: Region
+class _Machine(NamedTuple):
+    """What is the same wherever an instance type is rented; the embodied share is NaN where unpublished."""
+
     duration_s: int
     power: Estimate
+    embodied_g_hour: float
+    mode: PowerMode | None
+
+
+class _Place(NamedTuple):
+    """What is the same for every machine of a region; `row` is its zone's row of the horizon."""
+
+    region: Region
+    row: int
     transfer: Transfer
+
+
+_Entry = tuple[Offer, _Machine, _Place]
 
 
 class _Figures:
@@ -124,41 +156,53 @@ class _Figures:
         self._request = request
         self._catalog = catalog
         self.horizon = horizon
-        self._durations = cache(request.duration_s)
-        self._transfers: dict[str, Transfer | Miss] = {}
-        self._powers: dict[tuple[str, str], Estimate | Miss] = {}
+        self._machines: dict[tuple[str, str], tuple[_Machine, ...] | Miss] = {}
+        self._places: dict[tuple[str, str], _Place | Miss] = {}
 
-    def of(self, offer: Offer) -> _Entry | Miss:
-        region = self._catalog.regions[offer.provider, offer.region]
-        duration_s = self._durations(offer.gpu_model)
+    def machines(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
+        """Return the instance type at its greatest power, then in each power mode of the workload."""
+        key = offer.provider, offer.instance_type
+        found = self._machines.get(key)
+        if found is None:
+            found = self._machines[key] = self._modes(offer)
+        return found
+
+    def place(self, offer: Offer) -> _Place | Miss:
+        key = offer.provider, offer.region
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = self._place(self._catalog.regions[key])
+        return found
+
+    def _modes(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
+        modes = (None, *self._request.power_modes(offer.gpu_model, self._catalog.power.gpu(offer)))
+        machines = [self._machine(offer, mode) for mode in modes]
+        if isinstance(machines[0], Miss):
+            return machines[0]
+        return tuple(machine for machine in machines if not isinstance(machine, Miss))
+
+    def _machine(self, offer: Offer, mode: PowerMode | None) -> _Machine | Miss:
+        duration_s = self._request.duration_s(offer.gpu_model, mode)
         if duration_s is None:
             return Miss(
                 "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
             )
-        if region.zone is None:
-            return Miss("no-zone", f"nobody has named the grid zone of {region.id}")
-        if region.zone not in self.horizon.rows:
-            return Miss("no-intensity", self.horizon.unknown[region.zone])
-        power = self._power(offer)
+        power = node_power(self._request, self._catalog, offer, mode)
         if isinstance(power, Miss):
             return power
-        transfer = self._transfer(region, region.zone)
-        if isinstance(transfer, Miss):
-            return transfer
-        return _Entry(offer, region, duration_s, power, transfer)
+        embodied = self._catalog.embodied_gco2e_hour(offer)
+        return _Machine(duration_s, power, embodied[0] if embodied else nan, mode)
 
-    def _power(self, offer: Offer) -> Estimate | Miss:
-        machine = offer.provider, offer.instance_type
-        if machine not in self._powers:
-            self._powers[machine] = node_power(self._request, self._catalog, offer)
-        return self._powers[machine]
+    def _place(self, region: Region) -> _Place | Miss:
+        if region.zone is None:
+            return Miss("no-zone", f"nobody has named the grid zone of {region.id}")
+        row = self.horizon.rows.get(region.zone)
+        if row is None:
+            return Miss("no-intensity", self.horizon.unknown[region.zone])
+        transfer = self._transfer(region, region.zone)
+        return transfer if isinstance(transfer, Miss) else _Place(region, row, transfer)
 
     def _transfer(self, region: Region, zone: str) -> Transfer | Miss:
-        if region.id not in self._transfers:
-            self._transfers[region.id] = self._move(region, zone)
-        return self._transfers[region.id]
-
-    def _move(self, region: Region, zone: str) -> Transfer | Miss:
         usd = low = high = 0.0
         low_kwh, high_kwh = self._catalog.transfer_energy_kwh_per_gb
         for source, gb in self._request.data:
@@ -174,8 +218,13 @@ class _Figures:
         return Transfer(usd, low, high)
 
 
-def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | Miss:
-    """Return the draw of one node before PUE with its basis, or why none can be given."""
+def node_power(
+    request: Request, catalog: Catalog, offer: Offer, mode: PowerMode | None = None
+) -> Estimate | Miss:
+    """Return the draw of one node before PUE with its basis, or why none can be given.
+
+    In a power mode its watts take the place of the GPU's maximum.
+    """
     wants, given = request.spec.resources.gpu, request.spec.utilization
     said = "spec.utilization" if given is not None else "assumed: spec.utilization is not given"
     if wants is None:
@@ -189,41 +238,57 @@ def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | M
         used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
     if power is None:
         return Miss("no-power", catalog.power.missing(offer) or "no power figure")
+    gpu = catalog.power.gpu(offer) if mode else None
+    if mode and wants and gpu and gpu.maximum is not None:
+        watts = power.watts - wants.count * load * (gpu.maximum - mode.watts)
+        used += f", limited to {mode.watts:g} W of {gpu.maximum:g} (spec.resources.gpu.powerModes)"
+        power = Estimate(watts, power.basis)
     return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
 
 
-def _arrays(request: Request, catalog: Catalog, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
-    def floats(values: Iterable[float]) -> Floats:
-        return np.fromiter(values, dtype=np.float64, count=len(entries))
-
+def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
     nodes = request.nodes
-    duration_s = np.fromiter((e.duration_s for e in entries), dtype=np.int64, count=len(entries))
-    rows = np.fromiter(
-        (horizon.rows[e.region.zone or ""] for e in entries), dtype=np.int64, count=len(entries)
-    )
+    machines, places = [machine for _, machine, _ in entries], [place for _, _, place in entries]
+    duration_s = np.array([machine.duration_s for machine in machines], dtype=np.int64)
+    rows = np.array([place.row for place in places], dtype=np.int64)
+    watts = _floats(machine.power.watts for machine in machines)
+    pue = _floats(place.region.pue for place in places)
     hours = duration_s / HOUR_S
-    best_start_s, best_mean, now_mean = _windows(horizon, rows, duration_s)
-    embodied = (catalog.embodied_gco2e_hour(e.offer) for e in entries)
+    best_start_s, best_mean, now_mean = windows(horizon, rows, duration_s)
+    embodied_g_hour = _floats(machine.embodied_g_hour for machine in machines)
+    price_usd_hour = _floats(offer.price_usd_hour for offer, _, _ in entries)
+    is_first = np.array([machine.mode is None for machine in machines], dtype=bool)
     return Estimates(
         horizon=horizon,
         nodes=nodes,
-        offers=tuple(e.offer for e in entries),
-        regions=tuple(e.region for e in entries),
-        power=tuple(e.power for e in entries),
+        offers=tuple(offer for offer, _, _ in entries),
+        regions=tuple(place.region for place in places),
+        power=tuple(machine.power for machine in machines),
+        modes=tuple(machine.mode for machine in machines),
+        courses=(None,) * len(entries),
+        offer_of=np.maximum.accumulate(np.where(is_first, np.arange(len(entries)), 0)),
+        rows=rows,
+        node_kw=watts * pue / 1000,
+        price_usd_hour=price_usd_hour,
+        embodied_g_hour=embodied_g_hour,
         duration_s=duration_s,
-        energy_kwh=nodes * floats(e.power.watts * e.region.pue for e in entries) / 1000 * hours,
-        compute_usd=nodes * floats(e.offer.price_usd_hour for e in entries) * hours,
-        transfer_usd=floats(e.transfer.usd for e in entries),
-        embodied_g=nodes * floats(share[0] if share else np.nan for share in embodied) * hours,
-        transfer_g=floats(e.transfer.gco2e_low for e in entries),
-        transfer_g_high=floats(e.transfer.gco2e_high for e in entries),
+        energy_kwh=nodes * watts * pue / 1000 * hours,
+        compute_usd=nodes * price_usd_hour * hours,
+        transfer_usd=_floats(place.transfer.usd for place in places),
+        embodied_g=nodes * embodied_g_hour * hours,
+        transfer_g=_floats(place.transfer.gco2e_low for place in places),
+        transfer_g_high=_floats(place.transfer.gco2e_high for place in places),
         best_start_s=best_start_s,
         best_mean=best_mean,
         now_mean=now_mean,
     )
 
 
-def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
+def _floats(values: Iterable[float]) -> Floats:
+    return np.array(list(values), dtype=np.float64)
+
+
+def windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
     """Return the greenest start with its mean, and the mean of a start at once.
 
     They depend only on zone and duration: each duration is solved once, for all zones together.
@@ -234,8 +299,8 @@ def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floa
         members = duration_s == length
         zones = rows[members]
         latest_s = max(horizon.latest_s(length), horizon.earliest_s)
-        starts = breakpoint_starts(horizon.earliest_s, latest_s, length)
-        means = window_means(horizon.intensity, starts, length)
+        starts = breakpoint_starts(horizon.earliest_s, latest_s, length, horizon.step_s)
+        means = window_means(horizon.intensity, starts, length, horizon.step_s)
         chosen = earliest_least(means, horizon.intensity)[zones]
         best_start_s[members] = starts[chosen]
         best_mean[members] = means[zones, chosen]

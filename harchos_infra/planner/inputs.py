@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -17,7 +17,9 @@ from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_
 from harchos_infra.planner.horizon import LIMIT_S
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import Ranking
-from harchos_infra.planner.request import SERVICES, Request
+from harchos_infra.planner.request import ASSUMED_RESTART_S, Request
+from harchos_infra.planner.slots import Slots
+from harchos_infra.workload.without_effect import SERVICES
 
 
 def inputs(
@@ -88,6 +90,7 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
         )
     if spec.resources.gpu:
         found.append(f"the processors of a GPU machine at {ASSUMED_CPU_UTILIZATION:.0%}")
+    found += _schedule_assumptions(request, estimates)
     if spec.deadline is None:
         found.append("no deadline is given: nothing is deferred")
     elif request.deadline is not None and (request.deadline - request.earliest).total_seconds() > LIMIT_S:
@@ -95,9 +98,39 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
     if spec.type in SERVICES and spec.ttl_h is not None:
         found.append(f"a service runs for its ttl, {spec.ttl_h:g} h")
     if ranking is not None and not ranking.with_embodied:
-        known = int((~np.isnan(estimates.embodied_g[ranking.members])).sum())
+        offers = np.unique(estimates.offer_of[ranking.members])
+        known = int((~np.isnan(estimates.embodied_g[offers])).sum())
         found.append(
-            f"embodied carbon is published for {known} of {len(ranking.members)} feasible candidates: "
+            f"embodied carbon is published for {known} of {len(offers)} feasible candidates: "
             "they are compared without it"
         )
     return found
+
+
+def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[str]:
+    if request.scaling is not None:
+        yield "changing the number of nodes takes no time and costs nothing"
+    if not request.may_pause:
+        return
+    checkpoint = request.spec.checkpoint
+    if checkpoint is not None and checkpoint.restart_h is None:
+        yield (
+            f"checkpoint.restart is not given: {ASSUMED_RESTART_S // 60} min from the start of a hub until a "
+            "paused job goes on"
+        )
+    yield (
+        f"a pause takes {request.save_s} s to save (checkpoint.grace) and {request.restart_s} s to restart, "
+        "paid and metered"
+    )
+    steps = sorted({Slots.of(estimates.horizon, s).step_s for s in set(estimates.duration_s.tolist())})
+    marks = " or ".join(f"{step // 60}" for step in steps)
+    yield f"paused work goes on at marks of {marks} min"
+    if checkpoint is None or checkpoint.size_gib is None:
+        yield "checkpoint.sizeGiB is not given: a paused job is not moved"
+    elif request.scaling is not None:
+        yield "a job whose number of nodes changes is not moved"
+    else:
+        yield (
+            "a move is looked at between regions with a known egress price and a measured throughput "
+            "(2022, one machine to another)"
+        )

@@ -25,7 +25,7 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
         found = source.intensity(span.zone, start, hours)
         settled[span.zone] = {
             "start": start.isoformat(),
-            "gco2_per_kwh": [round(float(g), 3) for g in found.gco2_per_kwh],
+            "gco2_per_kwh": [round(float(g), 3) for g in found.gco2_per_kwh.reshape(hours, -1).mean(axis=1)],
             "basis": str(found.basis),
         }
     return settled

@@ -47,16 +47,7 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
     plan = submission.plan
-    if plan.chosen is None:
-        raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
-    if len(plan.chosen.segments) != 1:
-        raise HarchosError("the plan has more than one segment; this version runs exactly one")
-    nodes = plan.chosen.segments[0].nodes
-    if nodes > 1:
-        raise HarchosError(
-            f"the plan has {nodes} nodes; this version runs a hub of one",
-            hint="set replicas to 1",
-        )
+    check_runs(plan)
     workload = submission.loaded.workload
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
@@ -68,6 +59,39 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     except HarchosError:
         _unstage(run, hub)
         raise
+
+
+def check_runs(plan: Plan) -> None:
+    """Raise HarchosError where this version cannot carry out what a plan chose."""
+    if plan.chosen is None:
+        raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    segment, *more = plan.chosen.segments
+    spec = plan.workload["spec"]
+    if more and spec.get("interruptible"):
+        raise HarchosError(
+            f"the plan has {len(more) + 1} segments; this version runs exactly one",
+            hint="set `interruptible: false` in the workload, and plan it again",
+        )
+    if spec.get("scaling") and (more or segment.nodes > 1):
+        raise HarchosError(
+            "the plan has more than one node; this version runs a hub of one",
+            hint="remove `scaling` from the workload, and plan it again",
+        )
+    if more:
+        raise HarchosError(
+            f"the plan has {len(more) + 1} segments; this version runs exactly one",
+            hint="plan the workload again",
+        )
+    if segment.nodes > 1:
+        raise HarchosError(
+            f"the plan has {segment.nodes} nodes; this version runs a hub of one",
+            hint="set replicas to 1",
+        )
+    if segment.gpu_limit_watts is not None:
+        raise HarchosError(
+            f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version does not set a limit",
+            hint="remove `powerModes` from the workload, and plan it again",
+        )
 
 
 def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:
