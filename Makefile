@@ -34,7 +34,7 @@ bench: setup
 	$(BIN)/python scripts/bench.py
 
 bench-planner: setup
-	$(BIN)/python scripts/bench_planner.py
+	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache dist

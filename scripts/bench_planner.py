@@ -1,6 +1,6 @@
 """Reproduce published figures of carbon-aware planning with this repository's own solvers and commands.
 
-make bench-planner                                          # prints the section
+make bench-planner                                          # prints the section, and the other planner figures
 .venv/bin/python scripts/bench_planner.py [DATA] --write    # and puts it into docs/benchmarks.md
 
 DATA is the folder with `carbon/` and `jobs/` (default: ../shared/data beside the checkout).
@@ -33,7 +33,6 @@ from harchos_infra.simulation.series import Series, read_series
 from harchos_infra.simulation.world import World
 
 HARCHOS = Path(sys.executable).with_name("harchos")
-ALSO = ("bench_forecast.py", "bench_fleet.py")
 YEAR_H, SLACK_H = 8760, 24
 
 BOUNDS = {
@@ -429,17 +428,6 @@ def section(data: Path) -> Iterator[str]:
         for part in (bounds(data), gaia(data, work), realised(data, work), speed(data, work)):
             yield ""
             yield from part
-    for script in ALSO:
-        path = ROOT / "scripts" / script
-        if path.exists():
-            done = subprocess.run(
-                [sys.executable, str(path), *([str(data)] if script == ALSO[0] else [])],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            yield ""
-            yield done.stdout.rstrip()
 
 
 def missing(data: Path) -> list[str]:

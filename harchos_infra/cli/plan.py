@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harchos_infra.cli.forecast_option import Forecast, ForecastOption
 from harchos_infra.cli.moment import NowOption
 from harchos_infra.cli.output import note
 
@@ -32,6 +33,7 @@ def plan(
     signal: str = typer.Option(
         None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
     ),
+    forecast: Forecast | None = ForecastOption,
     format: PlanFormat = typer.Option(PlanFormat.TABLE, "--format", "-o", help="Output format."),
     out: Path = typer.Option(
         None,
@@ -53,7 +55,7 @@ def plan(
     """Decide when and where the workload of FILE runs; nothing is created."""
     from harchos_infra.cli.planning import make_plan
 
-    made, loaded = make_plan(file, now=now, signal=signal)
+    made, loaded = make_plan(file, now=now, signal=signal, forecast=forecast)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         _write(out, made)

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    path: Path | str, *, now: str | datetime | None = None, signal: str | None = None
+    path: Path | str,
+    *,
+    now: str | datetime | None = None,
+    signal: str | None = None,
+    forecast: str | None = None,
 ) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it, as of `now` (ISO time or the present), on `signal` (`--signal`).
+    """Load a workload and plan it, as of `now` (ISO time or the present), on `--signal` and `--forecast`.
 
     What the document says in vain goes to standard error.
     """
+    from harchos_infra.cli.forecast_option import signal_for
     from harchos_infra.cli.moment import parse_now
-    from harchos_infra.grid.parse import parse_signal
     from harchos_infra.planner.planner import plan
     from harchos_infra.workload.loader import load
 
@@ -34,7 +38,7 @@ def make_plan(
     made = plan(
         loaded.workload,
         catalog=catalog_for(loaded),
-        signal=parse_signal(signal),
+        signal=signal_for(signal, forecast, moment),
         now=moment,
         source={"path": str(path), "sha256": loaded.sha256},
     )
@@ -106,7 +110,8 @@ def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> No
     from harchos_infra.planner.drift import drift
 
     path = plan.inputs["workload"]["path"]
-    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=_signal_of(plan))
+    now = plan.now if rehearse else None
+    again, _ = make_plan(path, now=now, signal=_signal_of(plan), forecast=_forecast_of(plan))
     moved = drift(plan, again)
     if moved:
         raise HarchosError(
@@ -167,3 +172,8 @@ def hub_settings(*, rehearsal: bool) -> HubSettings:
 def _signal_of(plan: Plan) -> str | None:
     name = str(plan.inputs["signal"]["name"])
     return None if name == "replay" else name
+
+
+def _forecast_of(plan: Plan) -> str | None:
+    forecast = plan.inputs["signal"].get("forecast")
+    return None if forecast is None else str(forecast["asked"])

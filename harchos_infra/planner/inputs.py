@@ -11,9 +11,11 @@ import numpy as np
 
 from harchos_infra import __version__
 from harchos_infra.catalog import Catalog
+from harchos_infra.grid.forecast.issues import Forecasting
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_UTILIZATION, Estimates
+from harchos_infra.planner.gate import Verdict
 from harchos_infra.planner.horizon import LIMIT_S
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import Ranking
@@ -68,7 +70,27 @@ def inputs(
         "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
+    if isinstance(signal, Forecasting):
+        found["forecast"] = [_worth(verdict) for verdict in estimates.horizon.verdicts]
     return {**found, "hash": _hash(document, found)}
+
+
+def _worth(verdict: Verdict) -> dict[str, Any]:
+    """Return what waiting on the forecast was worth in a zone, for this job."""
+    found = verdict.backtest
+    return {
+        "zone": verdict.zone,
+        "method": verdict.method,
+        "issues": found.issues,
+        "mape": found.mape,
+        "saving": found.saving,
+        "promised": found.promised,
+        "attainable": found.attainable,
+        "shareKept": found.share_kept,
+        "trust": found.trust,
+        "mayWait": verdict.may_wait,
+        "reason": verdict.reason,
+    }
 
 
 def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
