@@ -7,11 +7,11 @@ import pytest
 
 from harchos_infra.grid.forecast.blend import Blend
 from harchos_infra.grid.forecast.forecaster import Forecaster
-from harchos_infra.grid.forecast.ridge import LEAST_WEEKS, Ridge
+from harchos_infra.grid.forecast.ridge import Ridge
 from harchos_infra.simulation.outlook import Modelled
 from harchos_infra.simulation.series import Series
 
-FORECASTERS = (Blend(), Ridge(weeks=LEAST_WEEKS))
+FORECASTERS = (Blend(), Ridge(weeks=8))
 
 
 def of(seed: int, *, other_from: int | None = None) -> Series:
