@@ -1,6 +1,6 @@
 """Reproduce published figures of carbon-aware planning with this repository's own solvers and commands.
 
-make bench-planner                                          # prints the section, and the others of the planner
+make bench-planner                                          # prints the section, and the planner's others
 .venv/bin/python scripts/bench_planner.py [DATA] --write    # and puts it into docs/benchmarks.md
 
 DATA is the folder with `carbon/` and `jobs/` (default: ../shared/data beside the checkout).
