@@ -195,8 +195,8 @@ def _lines(result: Result) -> list[str]:
     if high > 0:
         kwh = result.realised.account.move_kwh.sum(axis=1)
         lines.append(
-            f"transfers: {kwh[0]:.4g} to {kwh[1]:.4g} kWh, {low / 1000:.4g} to {high / 1000:.4g} kgCO2e; "
-            "the low end is counted"
+            f"transfers: {_figure(kwh[0])} to {_figure(kwh[1])} kWh, {_figure(low / 1000)} to "
+            f"{_figure(high / 1000)} kgCO2e; the low end is counted"
         )
     return lines
 
