@@ -37,8 +37,10 @@ def carbon(
     format: Format = FormatOption,
 ) -> None:
     """Show the carbon intensity of a region or grid zone, hour by hour."""
+    from harchos_infra.grid.parse import parse_signal
+
     moment = parse_now(now)
-    source = signal_for(signal, forecast, moment)
+    source = parse_signal(signal) if forecast is None else signal_for(signal, forecast, moment)
     region, zone = _resolve(place, source)
     intensity = source.intensity(zone, moment, hours)
     spread = _spread(source, intensity)

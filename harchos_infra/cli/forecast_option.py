@@ -25,7 +25,7 @@ ForecastOption = typer.Option(
     None,
     "--forecast",
     help="Forecast hours from now on from the hours before: blend, ridge, or auto for what has erred less in "
-    "the zone. Default: auto for a live signal; a replay is taken as it is.",
+    "the zone. Default: auto for a plan on a live signal, else what the signal has.",
 )
 
 

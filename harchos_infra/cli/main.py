@@ -10,6 +10,7 @@ import typer
 
 from harchos_infra.cli import (
     apply,
+    calibrate,
     carbon,
     config,
     destroy,
@@ -57,6 +58,7 @@ app.command("resume")(resume.resume)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(config.app, name="config")
 
 

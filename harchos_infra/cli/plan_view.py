@@ -143,7 +143,7 @@ def _why(plan: Plan) -> str:
 
 def _gap(chosen: Schedule) -> Iterator[str]:
     if chosen.gap > _GAP_SHOWN:
-        yield f"within the budgets: at most {chosen.gap:.2%} from the least that is possible"
+        yield f"at most {chosen.gap:.2%} from the least that is possible"
 
 
 def _caution(plan: Plan) -> Iterator[str]:

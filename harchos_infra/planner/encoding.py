@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.planner.plan import SCHEMA, Plan
+from harchos_infra.planner.plan import SCHEMA, Plan, Segment
 
 _DIGITS = 10
 _YEARS = range(2000, 2200)
@@ -77,6 +77,12 @@ def decode_plan(document: Any) -> Plan:
             f"the plan is damaged: {missing}", hint="make it anew with `harchos plan FILE --out PLAN`"
         ) from None
     return plan
+
+
+def decode_segment(document: Any) -> Segment:
+    """Read one segment of a plan's JSON object, as `encode` wrote it."""
+    segment: Segment = _decode_fields(Segment, document)
+    return segment
 
 
 @cache

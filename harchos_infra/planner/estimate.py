@@ -6,9 +6,12 @@
     transfer    = GB x kWh per GB x mean intensity of both ends     (the low end of a range; both are kept)
     USD         = nodes x price x hours + GB x egress price
 
-Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a run, into
-the chosen region; in which hour is not planned, so the intensity of both ends is their mean over the horizon.
-Power, price and embodied share do not depend on the start: of a candidate, only the mean intensity does.
+Hours are those for which the machine is taken: the estimated run time; where runs of the same work on the
+same machine were measured, their mean start-up and run time. Measured watts stand in for the model's
+likewise. Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a
+run, into the chosen region; in which hour is not planned, so the intensity of both ends is their mean over
+the horizon. Power, price and embodied share do not depend on the start: of a candidate, only the mean
+intensity does.
 """
 
 from __future__ import annotations
@@ -85,9 +88,14 @@ class Estimates:
     now_mean: Floats
 
     @property
+    def is_first(self) -> NDArray[np.bool_]:
+        """Whether an entry is the first of its offer."""
+        return np.asarray(self.offer_of == np.arange(len(self.offers)))
+
+    @property
     def has_several_entries(self) -> bool:
         """Whether an offer has more than one entry."""
-        return bool((self.offer_of != np.arange(len(self.offers))).any())
+        return not self.is_first.all()
 
     @property
     def cost_usd(self) -> Floats:
@@ -112,7 +120,8 @@ def estimate(
     request: Request, catalog: Catalog, signal: Signal, offers: Sequence[Offer]
 ) -> tuple[Estimates, list[tuple[Offer, Miss]]]:
     """Return the estimates of those offers that can be estimated, and of the others why not."""
-    longest_s = max((request.longest_s(model) for model in {o.gpu_model for o in offers}), default=1)
+    kinds = {(offer.provider, offer.instance_type): offer for offer in offers}.values()
+    longest_s = max((request.longest_s(offer) for offer in kinds), default=1)
     regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
     zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
     figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
@@ -175,14 +184,16 @@ class _Figures:
         return found
 
     def _modes(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
-        modes = (None, *self._request.power_modes(offer.gpu_model, self._catalog.power.gpu(offer)))
+        gpu = self._request.spec.resources.gpu
+        watts = self._catalog.power.gpu(offer) if gpu and gpu.power_modes else None
+        modes = (None, *self._request.power_modes(offer.gpu_model, watts))
         machines = [self._machine(offer, mode) for mode in modes]
         if isinstance(machines[0], Miss):
             return machines[0]
         return tuple(machine for machine in machines if not isinstance(machine, Miss))
 
     def _machine(self, offer: Offer, mode: PowerMode | None) -> _Machine | Miss:
-        duration_s = self._request.duration_s(offer.gpu_model, mode)
+        duration_s = self._request.reserved_s(offer, mode)
         if duration_s is None:
             return Miss(
                 "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
@@ -236,14 +247,34 @@ def node_power(
         power = catalog.power.node_watts(offer, wants.count, load, ASSUMED_CPU_UTILIZATION)
         idle = offer.gpu_count - wants.count
         used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
+    gpu = catalog.power.gpu(offer) if mode else None
+    saved_watts = 0.0
+    if mode and wants and gpu and gpu.maximum is not None:
+        saved_watts = wants.count * load * (gpu.maximum - mode.watts)
+        used += f", limited to {mode.watts:g} W of {gpu.maximum:g} (spec.resources.gpu.powerModes)"
+    measured = _measured_power(request, catalog, offer, ASSUMED_CPU_UTILIZATION if wants else load)
+    if measured is not None:
+        modelled = f"modelled: {power.watts - saved_watts:.4g} W" if power else "no model"
+        limited = f", less {saved_watts:.4g} W, modelled, for the limit" if saved_watts else ""
+        return Estimate(measured.watts - saved_watts, f"{measured.basis}{limited}; {modelled}")
     if power is None:
         return Miss("no-power", catalog.power.missing(offer) or "no power figure")
-    gpu = catalog.power.gpu(offer) if mode else None
-    if mode and wants and gpu and gpu.maximum is not None:
-        watts = power.watts - wants.count * load * (gpu.maximum - mode.watts)
-        used += f", limited to {mode.watts:g} W of {gpu.maximum:g} (spec.resources.gpu.powerModes)"
-        power = Estimate(watts, power.basis)
-    return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
+    return Estimate(power.watts - saved_watts, f"modelled, {used} ({said}); {power.basis}")
+
+
+def _measured_power(request: Request, catalog: Catalog, offer: Offer, cpu_load: float) -> Estimate | None:
+    """Return the node's measured draw, or that of its GPUs with the model's host; None where neither is."""
+    measures = request.measured.on(offer.provider, offer.instance_type)
+    if measures.watts is not None:
+        return Estimate(measures.watts.mean, measures.watts.words("W"))
+    gpus = measures.gpu_watts
+    if gpus is None or offer.vcpus is None or offer.memory_gib is None:
+        return None
+    host = catalog.power.host(offer.provider)
+    return Estimate(
+        gpus.mean + host.watts(offer.vcpus, offer.memory_gib, cpu_load),
+        f"GPUs {gpus.words('W')} ({gpus.mean:.4g} W); host modelled, {host.basis} at {cpu_load:.0%}",
+    )
 
 
 def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:

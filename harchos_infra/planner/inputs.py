@@ -17,10 +17,12 @@ from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_UTILIZATION, Estimates
 from harchos_infra.planner.gate import Verdict
 from harchos_infra.planner.horizon import LIMIT_S
+from harchos_infra.planner.measured import Machine
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.rank import Ranking
 from harchos_infra.planner.request import ASSUMED_RESTART_S, Request
 from harchos_infra.planner.slots import Slots
+from harchos_infra.planner.wording import duration
 from harchos_infra.workload.without_effect import SERVICES
 
 
@@ -67,6 +69,7 @@ def inputs(
             else "operational and transfer",
         },
         "transferKwhPerGb": {"low": low, "high": high},
+        **({"measured": request.measured.describe()} if request.measured.machines else {}),
         "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
@@ -98,13 +101,16 @@ def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     decisive["workload"] = document
     decisive["catalog"] = found["catalog"]["fingerprint"]
     decisive["signal"] = found["signal"]["fingerprint"]
+    if "measured" in found:
+        decisive["measured"] = found["measured"]["fingerprint"]
     return sha256(json.dumps(encode(decisive), sort_keys=True).encode()).hexdigest()
 
 
 def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None) -> list[str]:
     spec = request.spec
-    found: list[str] = []
-    if spec.utilization is None:
+    found = [*_measured_times(request, estimates)]
+    is_modelled = any(e.basis.startswith("modelled") for e in estimates.power)
+    if spec.utilization is None and is_modelled:
         load = ASSUMED_GPU_UTILIZATION if spec.resources.gpu else ASSUMED_CPU_UTILIZATION
         found.append(
             f"spec.utilization is not given: {'GPUs' if spec.resources.gpu else 'the processor'} "
@@ -129,6 +135,24 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
     return found
 
 
+def _measured_times(request: Request, estimates: Estimates) -> Iterator[str]:
+    """Say of each candidate machine for how long it is taken where runs were measured."""
+    machines = {Machine(offer.provider, offer.instance_type): offer for offer in estimates.offers}
+    for machine, measures in request.measured.machines.items():
+        if machine not in machines:
+            continue
+        where = f"{machine.provider} {machine.instance_type}"
+        estimated_s = request.duration_s(machines[machine].gpu_model)
+        is_service = request.spec.type in SERVICES and request.spec.ttl_h is not None
+        if measures.run_s is not None and not is_service:
+            run_s = measures.run_s
+            instead = f", in place of {duration(estimated_s)}" if estimated_s is not None else ""
+            yield f"{where}: run time {run_s.mean:.3g} s ({run_s.words('s')}){instead}"
+        if measures.start_s is not None and not is_service:
+            start_s = measures.start_s
+            yield f"{where}: start-up {start_s.mean:.3g} s ({start_s.words('s')}) on top of the run time"
+
+
 def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[str]:
     if request.scaling is not None:
         yield "changing the number of nodes takes no time and costs nothing"
@@ -144,7 +168,9 @@ def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[st
         f"a pause takes {request.save_s} s to save (checkpoint.grace) and {request.restart_s} s to restart, "
         "paid and metered"
     )
-    steps = sorted({Slots.of(estimates.horizon, s).step_s for s in set(estimates.duration_s.tolist())})
+    windows = [course is None for course in estimates.courses]
+    lengths = np.unique(estimates.duration_s[windows]).tolist()
+    steps = sorted({Slots.of(estimates.horizon, duration_s).step_s for duration_s in lengths})
     marks = " or ".join(f"{step // 60}" for step in steps)
     yield f"paused work goes on at marks of {marks} min"
     if checkpoint is None or checkpoint.size_gib is None:

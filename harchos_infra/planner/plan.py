@@ -19,7 +19,8 @@ LEFT_OUT = {"left_out": True}
 class Segment:
     """An offer for a time span, on `nodes` machines.
 
-    `power_watts` is the modelled draw of one node before PUE; `price_usd_hour` is per node.
+    `power_watts` is the draw of one node before PUE, modelled or, as `power_basis` says, measured;
+    `price_usd_hour` is per node.
     """
 
     provider: str
@@ -104,7 +105,7 @@ class Schedule:
     and restarting (`pauseKwh`, `pauseUsd`, `pauseGco2e`, of the operational) and to moves (`moveUsd`,
     `moveGco2e`, `moveGco2eHigh`, of the transfer)."""
     gap: float = 0.0
-    """By which share its score may miss the least possible within the budgets."""
+    """By which share its score may miss the least possible, where that was not reached for certain."""
 
     @property
     def start(self) -> datetime:

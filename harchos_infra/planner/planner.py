@@ -1,4 +1,4 @@
-"""The plan of one workload: a pure function of workload, catalogue, signal and the present time.
+"""The plan of one workload: a pure function of workload, catalogue, signal, measurements and time.
 
 Every offer is a candidate at each of its start times within the deadline, and with each other schedule that
 the workload allows. The steps, in order: what each offer fails of place and machine; estimates of the rest;
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from harchos_infra.grid.signal import Signal
 from harchos_infra.planner import baseline
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Miss, Misses, fit
-from harchos_infra.planner.flexible import options
 from harchos_infra.planner.inputs import inputs
-from harchos_infra.planner.moving import Moves
+from harchos_infra.planner.measured import Calibration
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
+from harchos_infra.planner.options import options
 from harchos_infra.planner.plan import Plan, Rejection, Schedule
 from harchos_infra.planner.rank import Ranking, explain, rank
 from harchos_infra.planner.request import Request
@@ -32,6 +32,9 @@ from harchos_infra.planner.schedule import schedule
 from harchos_infra.planner.window import HOUR_S
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.public import public_document
+
+if TYPE_CHECKING:
+    from harchos_infra.planner.moving import Moves
 
 _HORIZON_SHOWN_H = 336
 
@@ -43,13 +46,15 @@ def plan(
     signal: Signal,
     now: datetime,
     source: Mapping[str, str] | None = None,
+    measured: Calibration | None = None,
 ) -> Plan:
     """Decide when and where a workload runs.
 
     `now` is an aware time; `source` says where the workload came from (`path`, `sha256`) and goes into the
-    plan's inputs. Where nothing fits, the decision is `reject` and `nearest_miss` says what would help.
+    plan's inputs; `measured` is what earlier runs took, and replaces model and estimate. Where nothing fits,
+    the decision is `reject` and `nearest_miss` says what would help.
     """
-    request = Request.of(workload, catalog, now)
+    request = Request.of(workload, catalog, now, measured)
     verdicts = fit(request, catalog)
     fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
     estimates, unknown = estimate(request, catalog, signal, fitting)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from harchos_infra.catalog import Catalog, GpuWatts, Region
+from harchos_infra.catalog import Catalog, GpuWatts, Offer, Region
 from harchos_infra.catalog.gpu import matches, suggest
 from harchos_infra.errors import HarchosError
+from harchos_infra.planner.measured import Calibration, Machine, Measured
 from harchos_infra.workload.document import PowerMode, Scaling, Spec, Workload
 from harchos_infra.workload.without_effect import SERVICES, pauses, scales
+from harchos_infra.workload.work import work_sha256
 
 CLOUDS = frozenset({"aws", "gcp", "azure"})
 ASSUMED_RESTART_S = 300
@@ -41,9 +43,13 @@ class Request:
     """(constraint, sentence) for each name that means nothing, with what it may have meant."""
     untold: tuple[str, ...]
     """Data sets whose region or size is not given, so that their transfer cannot be counted."""
+    measured: Measured
+    """What earlier runs of this very work took, by machine."""
 
     @classmethod
-    def of(cls, workload: Workload, catalog: Catalog, now: datetime) -> Request:
+    def of(
+        cls, workload: Workload, catalog: Catalog, now: datetime, measured: Calibration | None = None
+    ) -> Request:
         """Resolve a workload against `catalog` at `now` (aware; fractions of a second are dropped)."""
         spec, place = workload.spec, workload.spec.placement
         now = now.replace(microsecond=0)
@@ -72,6 +78,9 @@ class Request:
                 ]
                 if what
             ),
+            measured=measured.of(workload.metadata.name, work_sha256(workload))
+            if measured and measured.entries
+            else Measured(),
         )
 
     @property
@@ -114,11 +123,11 @@ class Request:
             and (mode.type is None or matches(mode.type, gpu_model or ""))
         )
 
-    def longest_s(self, gpu_model: str | None) -> int:
-        """Return the run time on a GPU model in its slowest power mode; 1 where none is given."""
+    def longest_s(self, offer: Offer) -> int:
+        """Return for how long an offer is taken in its slowest power mode; 1 where nobody knows."""
         gpu = self.spec.resources.gpu
         modes = (None, *(gpu.power_modes if gpu else ()))
-        return max(self.duration_s(gpu_model, mode) or 1 for mode in modes)
+        return max(self.reserved_s(offer, mode) or 1 for mode in modes)
 
     def durations_s(self) -> set[int]:
         """Return every run time that the workload gives, in whole seconds."""
@@ -140,6 +149,18 @@ class Request:
         if hours is None:
             return None
         return max(round(hours * 3600 / (mode.throughput if mode else 1.0)), 1)
+
+    def reserved_s(self, offer: Offer, mode: PowerMode | None = None) -> int | None:
+        """Return for how many whole seconds an offer is taken: as measured, else `duration_s`.
+
+        Runs are measured without a limit; a power mode makes their time longer by its throughput.
+        """
+        return self.measured.reserved_s(
+            Machine(offer.provider, offer.instance_type),
+            self.duration_s(offer.gpu_model, mode),
+            throughput=mode.throughput if mode else 1.0,
+            service=self.spec.type in SERVICES and self.spec.ttl_h is not None,
+        )
 
 
 class _Names:

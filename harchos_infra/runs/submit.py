@@ -13,13 +13,14 @@ from typing import Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
-from harchos_infra.planner.plan import Plan
+from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs import workdir
-from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.job import HubSettings, job_document
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_url
 from harchos_infra.workload.loader import LoadedWorkload
+from harchos_infra.workload.work import work_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "ttl_s": ttl_s(submission),
         "phase": "wait",
         "desired": "run",
-        "next_at": now.timestamp(),
+        "next_at": next_hour(now).timestamp(),
+        "work": work_sha256(workload),
+        "planned_at": plan.now.timestamp(),
         "created_at": now.timestamp(),
         "intensities": {},
         "units": {},
@@ -124,7 +127,11 @@ def ttl_s(submission: Submission) -> float:
     if ttl_h is not None:
         return float(ttl_h * 3600)
     assert submission.plan.chosen is not None
-    segment = submission.plan.chosen.segments[0]
+    return default_ttl_s(submission.plan.chosen.segments[0])
+
+
+def default_ttl_s(segment: Segment) -> float:
+    """Return a hub's time to live in seconds where its workload sets none."""
     return 1.5 * (segment.end - segment.start).total_seconds() + 1800
 
 

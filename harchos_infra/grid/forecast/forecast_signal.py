@@ -12,6 +12,7 @@ import numpy as np
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.forecast.history import LIVE_WEEKS, Ahead
 from harchos_infra.grid.forecast.naive import WEEK_H
+from harchos_infra.grid.forecast.stopgap import Stopgap
 from harchos_infra.grid.forecast.zone_forecast import ASKED, Asked, ZoneForecast, zone_forecast
 from harchos_infra.grid.season import hours_since_epoch
 from harchos_infra.grid.signal import Intensity, Signal, hour_of
@@ -33,7 +34,7 @@ class ForecastSignal:
         self._past = past
         self._asked: Asked = asked
         self.issued = hour_of(now)
-        self._zones: dict[str, ZoneForecast] = {}
+        self._zones: dict[str, ZoneForecast | Stopgap] = {}
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ class ForecastSignal:
             },
         }
 
-    def _zone(self, zone: str) -> ZoneForecast:
+    def _zone(self, zone: str) -> ZoneForecast | Stopgap:
         if zone not in self._zones:
             self._zones[zone] = zone_forecast(self._past, zone, self.issued, self._asked)
         return self._zones[zone]

@@ -25,8 +25,9 @@ from harchos_infra.grid.forecast.history import Ahead, History, read_history
 from harchos_infra.grid.forecast.issues import HELD_OUT_H, LEAST_ISSUES, PastIssues, issue_hours, mape
 from harchos_infra.grid.forecast.naive import WEEK_H
 from harchos_infra.grid.forecast.ridge import LEAST_WEEKS, Ridge
+from harchos_infra.grid.forecast.stopgap import Stopgap, stopgap
 from harchos_infra.grid.season import hours_since_epoch
-from harchos_infra.grid.signal import Basis, Signal, check_same_factors
+from harchos_infra.grid.signal import Basis, Intensity, NoIntensity, Signal, check_same_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +52,8 @@ class Outlook:
     archive: dict[int, Floats]
     share: float
     note: str
+    words: str
+    """What the source says of its outlook."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +85,12 @@ class ZoneForecast:
         bridged = (
             f", {history.bridged} missing hours taken from a day or a week before" if history.bridged else ""
         )
+        used = self.outlook if self.outlook and self.outlook.share else None
+        outlook = f"; {used.words}" if used else ""
         return replace(
             history.basis,
             method=f"forecast from {issued:%Y-%m-%d %H:%M} UTC on: {self.method}; made from "
-            f"{len(history.values)} h before it ({history.basis.method}{bridged})",
+            f"{len(history.values)} h before it ({history.basis.method}{bridged}){outlook}",
         )
 
     def values(self, hours: int) -> Floats:
@@ -133,9 +138,17 @@ class ZoneForecast:
         return found
 
 
-def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> ZoneForecast:
-    """Return a zone's forecast from `issue`, the start of an hour; raise NoIntensity without a history."""
-    history = read_history(past, zone, issue, _HISTORY_H)
+def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> ZoneForecast | Stopgap:
+    """Return a zone's forecast from `issue`, the start of an hour.
+
+    Raises NoIntensity where too little is known; of a live source, only where nothing can stand in.
+    """
+    try:
+        history = read_history(past, zone, issue, _HISTORY_H)
+    except NoIntensity as error:
+        if not isinstance(past, Ahead):
+            raise
+        return stopgap(past, zone, issue, error.reason)
     ours = _ours(history, hours_since_epoch(issue), asked)
     if not isinstance(past, Ahead):
         return ours
@@ -143,7 +156,7 @@ def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> Zon
     if outlook is None:
         return ours
     check_same_factors([history.basis, outlook.basis])
-    return replace(ours, outlook=_weighed(ours, past, zone, issue, outlook.gco2_per_kwh))
+    return replace(ours, outlook=_weighed(ours, past, zone, issue, outlook))
 
 
 def mixed(ours: Floats, outlook: Floats, share: float) -> Floats:
@@ -175,23 +188,24 @@ def _error(forecast: ZoneForecast) -> float:
     return np.inf if found is None else found
 
 
-def _weighed(ours: ZoneForecast, past: Ahead, zone: str, issue: datetime, values: Floats) -> Outlook:
+def _weighed(ours: ZoneForecast, past: Ahead, zone: str, issue: datetime, outlook: Intensity) -> Outlook:
     """Give the source's outlook the weight that had the smallest error over the past outlooks kept."""
     issues = issue_hours(ours.now, COMPARED_H, len(ours.history.values), _HISTORY_H)
     kept = {int(i): past.outlook(zone, issue - timedelta(hours=int(ours.now - i))) for i in issues}
-    archive = {hour: outlook.gco2_per_kwh for hour, outlook in kept.items() if outlook is not None}
+    archive = {hour: one.gco2_per_kwh for hour, one in kept.items() if one is not None}
+    values, words = outlook.gco2_per_kwh, outlook.basis.method
     if len(archive) < LEAST_ISSUES:
         note = (
             f"not used: {len(archive)} of its past issues are kept, and {LEAST_ISSUES} are needed to judge it"
         )
-        return Outlook(values, archive, 0.0, note)
+        return Outlook(values, archive, 0.0, note, words)
     errors = errors_by_share(ours.past_issues(COMPARED_H), archive)
     share = best_share(errors)
     note = (
         f"mean error over {len(archive)} past issues: ours {errors[0.0]:.1%}, its own {errors[1.0]:.1%}, "
         f"as weighed {errors[share]:.1%}"
     )
-    return Outlook(values, archive, share, note)
+    return Outlook(values, archive, share, note, words)
 
 
 def errors_by_share(ours: PastIssues, archive: dict[int, Floats]) -> dict[float, float]:

@@ -178,6 +178,35 @@ def test_an_outlook_that_cannot_be_judged_is_not_used() -> None:
     assert "11 of its past issues are kept, and 14 are needed" in note
 
 
+def short(hours: int, **outlook: Any) -> Live:
+    """Return a live source that knows `hours` hours before NOW."""
+    values = series()
+    values[: NOW_H - hours] = np.nan
+    return Live(values, **outlook)
+
+
+def test_a_source_that_knows_no_past_gives_its_outlook_and_nobody_waits_on_it() -> None:
+    signal = ForecastSignal(short(30), "auto", NOW)
+    shown = signal.intensity("A", NOW, 96)
+    assert (shown.gco2_per_kwh[:48] == series()[NOW_H : NOW_H + 48]).all()
+    assert shown.gco2_per_kwh[48:] == pytest.approx(np.full(48, series()[NOW_H : NOW_H + 48].mean()))
+    assert "a forecast needs 504 h: the source's own outlook for 48 h, then its mean" in shown.basis.method
+    assert len(signal.past_issues("A", 96)) == 0
+
+
+def test_without_an_outlook_either_the_last_day_is_repeated() -> None:
+    signal = ForecastSignal(short(30, kept=-1), "auto", NOW)
+    shown = signal.intensity("A", NOW, 60)
+    day = series()[NOW_H - 24 : NOW_H]
+    assert (shown.gco2_per_kwh == np.concatenate([day, day, day[:12]])).all()
+    assert signal.method("A") == "the last day repeated"
+
+
+def test_of_less_than_a_day_nothing_is_made() -> None:
+    with pytest.raises(NoIntensity, match="needs 24 h"):
+        ForecastSignal(short(20, kept=-1), "auto", NOW).intensity("A", NOW, 24)
+
+
 def test_an_outlook_of_another_quantity_is_refused() -> None:
     live = Live(series())
     other = Basis("marginal", "direct", "production", "grid", "metered")
