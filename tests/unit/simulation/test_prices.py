@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_jobs import HOUR_S, job, world
 
 from harchos_infra.catalog import Catalog
 from harchos_infra.errors import HarchosError
 from harchos_infra.simulation.prices import Prices
 from harchos_infra.simulation.series import Series
 from harchos_infra.simulation.spans import GB_PER_GIB, Spans
-from small_jobs import HOUR_S, job, world
 
 SERIES = Series(("DE", "FR", "XX"), 455_832, np.full((3, 24), 100.0), "", "")
 EGRESS = np.array([[0.0, 0.02, np.nan], [0.05, 0.0, np.nan], [np.nan, np.nan, 0.0]])
