@@ -160,7 +160,8 @@ def grids_11(data: Path) -> list[str]:
         for model in (Persistence(), SeasonalNaive(), Blend()):
             found.setdefault(model.name, []).append(judged(actual, plain(model, series, issues)))
         found.setdefault("ridge", []).append(judged(actual, ridge(series, issues)))
-    lines = ["| forecast | MAPE | kept, mean of grids | kept, zones by what was to be had |", "|---|---|---|---|"]
+    headers = "| forecast | MAPE | kept, mean of grids | kept, zones by what was to be had |"
+    lines = [headers, "|---|---|---|---|"]
     return lines + [
         f"| {name} | {_mape(each):.2f} % | {_kept(each):.1f} % | {_kept_of_all(each):.1f} % |"
         for name, each in found.items()
