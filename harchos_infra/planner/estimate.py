@@ -134,7 +134,8 @@ def estimate(
         elif isinstance(place, Miss):
             misses.append((offer, place))
         else:
-            found += [(offer, machine, place) for machine in machines]
+            for machine in machines:
+                found.append((offer, machine, place))
     return _arrays(request, figures.horizon, found), misses
 
 

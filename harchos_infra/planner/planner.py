@@ -104,8 +104,9 @@ def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
     usd = estimates.cost_usd.tolist()
     gco2e = estimates.gco2e(estimates.best_mean, with_embodied=ranking.with_embodied).tolist()
     start_s = estimates.best_start_s.tolist()
+    moments = {offset_s: estimates.horizon.moment(offset_s) for offset_s in set(start_s)}
     for index, miss in explain(estimates, ranking):
-        figures = usd[index], gco2e[index], estimates.horizon.moment(start_s[index])
+        figures = usd[index], gco2e[index], moments[start_s[index]]
         yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, *figures)
 
 
