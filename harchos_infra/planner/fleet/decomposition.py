@@ -1,0 +1,79 @@
+"""Prices of the pools that lead the jobs apart, and the lower bound that comes with them.
+
+Relaxation. Capacity is asked of each pool on average over each hour only, which every plan that keeps it at
+every second does. With a price p_{q,h} >= 0 on each of those constraints (multipliers of Lagrange),
+
+    L(p) = sum over jobs of min over options [score + units x integral of p] - sum p_{q,h} x capacity_q
+
+is for every p at most the least sum of scores of all plans that place every job: the bound. It holds for
+starts at any second, because the inner minimum is taken over all of them (`problem`).
+
+L is concave; hours taken beyond capacity are a supergradient of it. The ascent follows their running average
+by Polyak's step towards the best plan known, from the best prices so far, and repairs the jobs' choices to a
+plan every so often (`repair`). No randomness, no clock: the same fleet gives the same prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harchos_infra.planner.fleet.pricing import Priced, Pricing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+ITERATIONS = 240
+REPAIR_EVERY = 40
+CLOSE = 1e-7
+"""Bound and plan this near each other, as a share, are the same."""
+_KEPT = 0.7
+_PATIENCE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ascent:
+    """The best bound met, and the prices (pools, hours) that gave it."""
+
+    bound: float
+    prices: Floats
+
+
+def ascend(pricing: Pricing, repair: Callable[[Priced], float], start: Floats | None = None) -> Ascent:
+    """Raise the bound; `repair` makes a plan of what the jobs choose and returns its sum of scores.
+
+    `repair` returns inf where a job found no place; the ascent then aims above the bound it has.
+    """
+    capacity = pricing.problem.capacity[:, None]
+    prices = np.zeros((len(capacity), pricing.problem.hours)) if start is None else start
+    best, best_prices = -np.inf, prices
+    average = np.zeros_like(prices)
+    target, pace, waited = np.inf, 1.0, 0
+    for step in range(ITERATIONS + 1):
+        priced = pricing.price(prices)
+        bound = float(priced.value.sum() - (prices * capacity).sum())
+        if bound > best:
+            best, best_prices, waited = bound, prices, 0
+        elif (waited := waited + 1) >= _PATIENCE:
+            pace, waited = pace * 0.7, 0
+        if step % REPAIR_EVERY == 0:
+            target = min(target, repair(priced if bound == best else pricing.price(best_prices)))
+            capped = priced.value >= pricing.ceiling
+            if capped.any() and step < ITERATIONS:
+                pricing.widen(capped)
+        if target - best <= CLOSE * abs(target):
+            break
+        excess = pricing.taken(priced.choice) - capacity
+        average = _KEPT * average + (1 - _KEPT) * excess
+        direction = np.where((best_prices <= 0) & (average < 0), 0.0, average)
+        length = float((direction**2).sum())
+        if length == 0.0:
+            continue
+        aim = target if np.isfinite(target) else best + 0.1 * abs(best)
+        prices = np.maximum(best_prices + pace * (aim - best) / length * direction, 0.0)
+    return Ascent(best, best_prices)

@@ -1,0 +1,174 @@
+"""Each job's best option at given prices of the pools: the inner problem of the decomposition.
+
+Given prices p (USD per unit and hour of a pool, by the hour), job j minimises over its options
+
+    score(c, s) + units_c x integral of p over [s, s + d).
+
+Options are priced only where they can win. Prices are not negative, so an option never costs less than its
+score: with all options of a score up to `ceiling_j` in hand, the least of them is j's best if it is not above
+`ceiling_j`, and `ceiling_j` is a lower bound on it if it is. `widen` raises the ceilings of jobs that met them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harchos_infra.planner.fleet.problem import NO_POOL, Means, Options, Problem, options
+from harchos_infra.planner.window import HOUR_S
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+FEW_OPTIONS = 300_000
+"""Up to this many, all options are in hand from the start."""
+_FIRST_CANDIDATES = 6
+_CHUNK = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What the jobs do at some prices. `value` and `choice` have an entry a job; `reduced` one an option.
+
+    `value` is a lower bound on the job's best; `choice` the place of its best option in hand, NO_POOL for none.
+    """
+
+    value: Floats
+    choice: Ints
+    reduced: Floats
+
+
+class Pricing:
+    """Options in hand, sorted by job, and their prices. `first[j]:first[j + 1]` are those of job j."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.means = Means(problem.intensity)
+        candidates = problem.candidates
+        every = -(-(candidates.latest_s - candidates.earliest_s + 1) // HOUR_S) + 2
+        uneven = (candidates.duration_s % HOUR_S != 0) + 1
+        self._all = int((every * uneven).sum()) <= FEW_OPTIONS
+        zone_mean, zone_least = self.means.level[candidates.zone], self.means.lowest[candidates.zone]
+        self._least = candidates.fixed + candidates.slope * zone_least
+        typical = candidates.fixed + candidates.slope * zone_mean
+        self._order = np.lexsort((typical, candidates.job))
+        self._typical = typical[self._order]
+        self._begin = np.searchsorted(candidates.job, np.arange(problem.jobs + 1))
+        self._wide = np.full(problem.jobs, _FIRST_CANDIDATES)
+        self._gather()
+
+    def widen(self, jobs: Bools) -> None:
+        """Take more options in hand for those jobs: those of three times as many candidates."""
+        self._wide[jobs] *= 3
+        self._gather()
+
+    def price(self, prices: Floats) -> Priced:
+        """Price every option in hand: `prices` has shape (pools, hours)."""
+        reduced = _reduced(self.found, self._needs, prices)
+        least = np.full(self.problem.jobs, np.inf)
+        some = np.flatnonzero(np.diff(self.first))
+        choice = np.full(self.problem.jobs, NO_POOL)
+        if len(some):
+            least[some] = np.minimum.reduceat(reduced, self.first[some])
+            hits = np.flatnonzero(reduced == least[self.job])
+            jobs = self.job[hits]
+            firsts = np.flatnonzero(np.diff(jobs, prepend=-1))
+            choice[jobs[firsts]] = hits[firsts]
+        choice[least > self.ceiling] = NO_POOL
+        return Priced(np.minimum(least, self.ceiling), choice, reduced)
+
+    def taken(self, choice: Ints) -> Floats:
+        """Return the unit-hours that chosen options take of each pool in each hour: (pools, hours)."""
+        chosen = choice[choice != NO_POOL]
+        rows, columns = len(self.problem.capacity) + 1, self.problem.hours + 1
+        change = np.zeros(rows * (columns + 1))
+        for need in self._needs:
+            units = need.units[chosen]
+            for at, share, sign in ((need.start, need.start_share, 1), (need.end, need.end_share, -1)):
+                begins = at[chosen] + at[chosen] // columns
+                later = share[chosen] * units
+                change += sign * np.bincount(begins, units - later, len(change))
+                change += sign * np.bincount(begins + 1, later, len(change))
+        taken: Floats = change.reshape(rows, columns + 1).cumsum(axis=1)[:-1, : self.problem.hours]
+        return taken
+
+    def reduced(self, found: Options, prices: Floats) -> Floats:
+        """Return what any options of the problem cost at the prices: score and use of the pools."""
+        return _reduced(found, _needs(self.problem, found), prices)
+
+    def every_option(self, job: int, marks: Ints) -> Options:
+        """Return all options of one job, also those that begin on `marks`."""
+        return options(self.problem, self.means, np.arange(self._begin[job], self._begin[job + 1]), marks)
+
+    def _gather(self) -> None:
+        """Take in hand all options whose score is not above their job's ceiling."""
+        counts = np.diff(self._begin)
+        self.ceiling = np.full(self.problem.jobs, np.inf)
+        if not self._all:
+            bounded = self._wide < counts
+            self.ceiling[bounded] = self._typical[(self._begin[:-1] + self._wide)[bounded]]
+        places = np.flatnonzero(self._least <= self.ceiling[self.problem.candidates.job])
+        self.found = self._below(places)
+        self.job = self.problem.candidates.job[self.found.candidate]
+        self.first = np.searchsorted(self.job, np.arange(self.problem.jobs + 1))
+        self._needs = _needs(self.problem, self.found)
+        self.least_score = self.price(np.zeros((len(self.problem.capacity), self.problem.hours))).value
+
+    def _below(self, places: Ints) -> Options:
+        parts = []
+        candidates = self.problem.candidates
+        hours = np.cumsum((candidates.latest_s - candidates.earliest_s)[places] // HOUR_S + 4)
+        cuts = np.arange(_CHUNK, hours[-1] if len(hours) else 0, _CHUNK)
+        for chunk in np.split(places, np.searchsorted(hours, cuts)):
+            part = options(self.problem, self.means, chunk)
+            parts.append(part.take(part.score <= self.ceiling[candidates.job[part.candidate]]))
+        return Options(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in Options.__slots__)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What options take of one pool: places of their windows' ends in the flattened (pools, hours)."""
+
+    units: Floats
+    start: Ints
+    start_share: Floats
+    """How far into its hour a window begins, from 0 to 1."""
+    end: Ints
+    end_share: Floats
+    is_uneven: bool
+
+
+def _needs(problem: Problem, found: Options) -> list[_Need]:
+    candidates, columns = problem.candidates, problem.hours + 1
+    end_s = found.start_s + candidates.duration_s[found.candidate]
+    (start_h, start_in), (end_h, end_in) = np.divmod(found.start_s, HOUR_S), np.divmod(end_s, HOUR_S)
+    is_uneven = bool(start_in.any() or end_in.any())
+    needs = []
+    for column in range(candidates.pools.shape[1]):
+        row = candidates.pools[found.candidate, column] % (len(problem.capacity) + 1) * columns
+        units = candidates.units[found.candidate, column]
+        needs.append(_Need(units, row + start_h, start_in / HOUR_S, row + end_h, end_in / HOUR_S, is_uneven))
+    return needs
+
+
+def _reduced(found: Options, needs: list[_Need], prices: Floats) -> Floats:
+    value = np.zeros((prices.shape[0] + 1, prices.shape[1] + 1))
+    value[:-1, :-1] = prices
+    paid = np.zeros_like(value)
+    np.cumsum(value[:, :-1], axis=1, out=paid[:, 1:])
+    value, paid = value.ravel(), paid.ravel()
+    reduced = found.score.copy()
+    for need in needs:
+        due = paid[need.end] - paid[need.start]
+        if need.is_uneven:
+            due += value[need.end] * need.end_share - value[need.start] * need.start_share
+        reduced += need.units * due
+    return reduced

@@ -1,0 +1,146 @@
+"""Many jobs that share capacity: the mathematics of a fleet, as arrays.
+
+Problem. Each job j runs once, uninterrupted, on one of its candidates c (an offer) from a start s within
+[earliest_c, latest_c]. Its score is
+
+    score(c, s) = fixed_c + slope_c x M_z(s, d),    M: mean intensity of the zone over [s, s + d)
+
+and while it runs it takes units_c of each pool that c belongs to. Place as many jobs as possible, and of all
+ways to place as many, take one with the least sum of scores, such that at every second the units taken of a
+pool are at most its capacity.
+
+Starts. Price the pools by the hour (`decomposition`): then both M and the price of a window are linear in s
+between those starts at which the window begins or ends on an hour, so that these breakpoints (`window`) and
+the two ends of [earliest, latest] are all the starts that need pricing, whatever the resolution of time.
+To *place* jobs one after the other, starts that follow another job's end are needed, too: `marks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harchos_infra.planner.window import HOUR_S
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+NO_POOL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """One entry a candidate in every array, sorted by job. Times are seconds from the first hour's beginning.
+
+    `pools` and `units` have shape (candidates, width): the pools that a candidate takes from, filled up with
+    NO_POOL and 0. Scores are in USD; `slope` is per g/kWh.
+    """
+
+    job: Ints
+    zone: Ints
+    earliest_s: Ints
+    latest_s: Ints
+    duration_s: Ints
+    fixed: Floats
+    slope: Floats
+    most_mean: Floats
+    """Mean intensity above which the job's own carbon budget is spent, g/kWh; inf without one."""
+    pools: Ints
+    units: Floats
+
+    def __len__(self) -> int:
+        return len(self.job)
+
+    def take(self, places: Ints | Bools) -> Candidates:
+        """Return those candidates alone."""
+        return Candidates(*(getattr(self, f.name)[places] for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`intensity` has shape (zones, hours), g/kWh; `capacity` (pools,) is in the pools' own units."""
+
+    jobs: int
+    candidates: Candidates
+    intensity: Floats
+    capacity: Floats
+
+    @property
+    def hours(self) -> int:
+        """Hours looked at."""
+        return int(self.intensity.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Candidates with a start, sorted by candidate, then by start; `allowed`: within the carbon budget."""
+
+    candidate: Ints
+    start_s: Ints
+    score: Floats
+    allowed: Bools
+
+    def __len__(self) -> int:
+        return len(self.candidate)
+
+    def take(self, places: Ints | Bools) -> Options:
+        """Return those options alone."""
+        return Options(*(getattr(self, f.name)[places] for f in fields(self)))
+
+
+class Means:
+    """Mean intensity of any window of any zone, by prefix sums of the deviation from the zone's own mean."""
+
+    def __init__(self, intensity: Floats) -> None:
+        self.level = intensity.mean(axis=1)
+        self.lowest = intensity.min(axis=1)
+        self._value = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
+        self._value[:, :-1] = intensity - self.level[:, None]
+        self._prefix = np.zeros_like(self._value)
+        np.cumsum(self._value[:, :-1], axis=1, out=self._prefix[:, 1:])
+
+    def of(self, zone: Ints, start_s: Ints, duration_s: Ints) -> Floats:
+        """Return the mean over [start, start + duration) of each entry, g/kWh."""
+        gained = self._integral(zone, start_s + duration_s) - self._integral(zone, start_s)
+        means: Floats = self.level[zone] + gained * (HOUR_S / duration_s)
+        return means
+
+    def _integral(self, zone: Ints, at_s: Ints) -> Floats:
+        hour, second = np.divmod(at_s, HOUR_S)
+        integral: Floats = self._prefix[zone, hour] + self._value[zone, hour] * (second / HOUR_S)
+        return integral
+
+
+def options(problem: Problem, means: Means, places: Ints, marks: Ints | None = None) -> Options:
+    """Return the candidates at `places` at all their breakpoints and, where given, at `marks` (rising)."""
+    all_candidates = problem.candidates
+    earliest, latest = all_candidates.earliest_s[places], all_candidates.latest_s[places]
+    duration = all_candidates.duration_s[places]
+    owners, starts = [np.arange(len(places))] * 2, [earliest, latest]
+    owner, hour = _ragged(-(-earliest // HOUR_S), latest // HOUR_S)
+    owners, starts = [*owners, owner], [*starts, hour * HOUR_S]
+    owner, hour = _ragged(-(-(earliest + duration) // HOUR_S), (latest + duration) // HOUR_S)
+    owners, starts = [*owners, owner], [*starts, hour * HOUR_S - duration[owner]]
+    if marks is not None:
+        owner, mark = _ragged(np.searchsorted(marks, earliest), np.searchsorted(marks, latest, "right") - 1)
+        owners, starts = [*owners, owner], [*starts, marks[mark]]
+    span = problem.hours * HOUR_S + 1
+    coded = np.unique(np.concatenate(owners) * span + np.concatenate(starts))
+    candidate, start_s = places[coded // span], coded % span
+    mean = means.of(all_candidates.zone[candidate], start_s, all_candidates.duration_s[candidate])
+    score = all_candidates.fixed[candidate] + all_candidates.slope[candidate] * mean
+    return Options(candidate, start_s, score, mean <= all_candidates.most_mean[candidate])
+
+
+def _ragged(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Return, for each entry, the whole numbers from `first` to `last` (possibly none), and whose they are."""
+    counts = np.maximum(last - first + 1, 0)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, first[owner] + within

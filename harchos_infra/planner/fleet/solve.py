@@ -1,0 +1,173 @@
+"""A fleet's placement with a proof of how good it is: decomposition first, then exact choice where it is small.
+
+1. Prices, bound and a plan by `decomposition` and `repair`.
+2. Where bound and plan differ and the options that can still win are few, the exact choice among them (`lp`).
+3. Where jobs have no place, bound and plan of the others, which all have one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from harchos_infra.planner.fleet.decomposition import CLOSE, Ascent, ascend
+from harchos_infra.planner.fleet.lp import branch
+from harchos_infra.planner.fleet.marks import Marks
+from harchos_infra.planner.fleet.pricing import Priced, Pricing
+from harchos_infra.planner.fleet.problem import Options, Problem, options
+from harchos_infra.planner.fleet.repair import NOWHERE, Placement, Repair
+from harchos_infra.planner.fleet.usage import Usage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOST_OPTIONS = 400_000
+"""Options on marks that are looked at one by one before those that cannot win are left out."""
+
+Method = Literal["decomposition", "decomposition and branching"]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where each job runs, and the proof.
+
+    `bound` is at most the sum of scores of any plan, of starts at any second, that places the same jobs.
+    `prices` (pools, hours) are USD per unit and hour. `exact`: the plan is known to be an optimum.
+    """
+
+    placement: Placement
+    score: float
+    bound: float
+    prices: NDArray[np.float64]
+    method: Method
+    exact: bool
+
+    @property
+    def gap(self) -> float:
+        """(score - bound) as a share of the score."""
+        return (self.score - self.bound) / abs(self.score) if self.score else 0.0
+
+
+def solve(problem: Problem, *, branching: bool = True) -> Solution:
+    """Place the jobs of a problem. Without `branching` the decomposition stands alone."""
+    usable = _usable(problem)
+    run = _Run(replace(problem, candidates=problem.candidates.take(usable)))
+    run.decompose()
+    if branching:
+        run.branch()
+    placed = run.best.candidate != NOWHERE
+    if placed.all() or not placed.any():
+        return run.solution(usable, problem.jobs)
+    others = _Run(_only(run.problem, placed))
+    others.best = _renumbered(run.best, placed, run.problem)
+    others.decompose()
+    if branching:
+        others.branch()
+    mine = np.flatnonzero(placed[run.problem.candidates.job])
+    return others.solution(usable[mine], problem.jobs, np.flatnonzero(placed))
+
+
+class _Run:
+    """One problem on its way: the best placement so far, the ascent's bound and prices, what is proven."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.marks = Marks.of(problem)
+        self.pricing = Pricing(problem)
+        self.repair = Repair(self.pricing, self.marks)
+        self.best = Placement.empty(problem.jobs)
+        self.ascent = Ascent(-np.inf, np.zeros((len(problem.capacity), problem.hours)))
+        self.bound = -np.inf
+        self.method: Method = "decomposition"
+
+    def decompose(self) -> None:
+        self.ascent = ascend(self.pricing, self._plan)
+        self.bound = self.ascent.bound
+
+    def _plan(self, priced: Priced) -> float:
+        self._keep(self.repair.place(priced))
+        without_place, score = self.best.key
+        return score if not without_place else np.inf
+
+    def _keep(self, made: Placement) -> None:
+        if made.key < self.best.key:
+            self.best = made
+
+    def branch(self) -> None:
+        """Choose exactly among the options that can still win, where they are few enough."""
+        without_place, score = self.best.key
+        if not without_place and score - self.bound <= CLOSE * abs(score):
+            return
+        found = self._survivors(score - self.bound if not without_place else np.inf)
+        if found is None:
+            return
+        done = branch(self.problem, self.marks, found, all_placed=not without_place)
+        if done is None or not _keeps_quotas(self.problem, self.marks, done.placement):
+            return
+        self.method = "decomposition and branching"
+        self._keep(done.placement)
+        if done.proven and self.marks.exact and not self.best.key[0]:
+            self.bound = self.best.key[1]
+
+    def _survivors(self, room: float) -> Options | None:
+        candidates = self.problem.candidates
+        per_mark = np.searchsorted(self.marks.at_s, candidates.latest_s, "right") - np.searchsorted(
+            self.marks.at_s, candidates.earliest_s
+        )
+        if int(per_mark.sum()) > MOST_OPTIONS:
+            return None
+        every = np.arange(len(candidates))
+        found = options(self.problem, self.pricing.means, every, self.marks.at_s)
+        found = found.take(found.allowed)
+        if not np.isfinite(room):
+            return found
+        value = self.pricing.price(self.ascent.prices).value
+        reduced = self.pricing.reduced(found, self.ascent.prices)
+        slack = 1e-9 * abs(self.bound) + 1e-12
+        return found.take(reduced - value[candidates.job[found.candidate]] <= room + slack)
+
+    def solution(
+        self, usable: NDArray[np.int64], jobs: int, places: NDArray[np.int64] | None = None
+    ) -> Solution:
+        """Return the outcome in the numbering of the problem that was asked."""
+        made = Placement.empty(jobs)
+        mine = np.arange(jobs) if places is None else places
+        placed = self.best.candidate != NOWHERE
+        made.candidate[mine[placed]] = usable[self.best.candidate[placed]]
+        made.start_s[mine], made.score[mine] = self.best.start_s, self.best.score
+        score = made.key[1]
+        bound = min(self.bound, score) if placed.any() else 0.0
+        exact = score - bound <= CLOSE * abs(score)
+        return Solution(made, score, bound, self.ascent.prices, self.method, exact)
+
+
+def _usable(problem: Problem) -> NDArray[np.int64]:
+    """Return the candidates that a pool could ever hold, within their time."""
+    candidates = problem.candidates
+    capacity = np.append(problem.capacity, np.inf)
+    fits = (candidates.units <= capacity[candidates.pools] + 1e-9).all(axis=1)
+    return np.flatnonzero(fits & (candidates.latest_s >= candidates.earliest_s))
+
+
+def _only(problem: Problem, jobs: NDArray[np.bool_]) -> Problem:
+    numbers = np.cumsum(jobs) - 1
+    kept = problem.candidates.take(jobs[problem.candidates.job])
+    return replace(problem, jobs=int(jobs.sum()), candidates=replace(kept, job=numbers[kept.job]))
+
+
+def _renumbered(placement: Placement, jobs: NDArray[np.bool_], problem: Problem) -> Placement:
+    places = np.cumsum(jobs[problem.candidates.job]) - 1
+    return Placement(places[placement.candidate[jobs]], placement.start_s[jobs], placement.score[jobs])
+
+
+def _keeps_quotas(problem: Problem, marks: Marks, placement: Placement) -> bool:
+    usage = Usage(problem, marks)
+    for candidate, start_s in zip(placement.candidate.tolist(), placement.start_s.tolist(), strict=True):
+        if candidate == NOWHERE:
+            continue
+        if not usage.fits(candidate, start_s):
+            return False
+        usage.place(candidate, start_s)
+    return True
