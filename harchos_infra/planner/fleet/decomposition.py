@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ITERATIONS = 240
+ITERATIONS = 120
 REPAIR_EVERY = 40
 CLOSE = 1e-7
 """Bound and plan this near each other, as a share, are the same."""
 _KEPT = 0.7
-_PATIENCE = 6
+_PATIENCE = 3
+_WIDEN_AT = (4, 8, 16, 24, 32, 48, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,17 @@ class Ascent:
     prices: Floats
 
 
-def ascend(pricing: Pricing, repair: Callable[[Priced], float], start: Floats | None = None) -> Ascent:
+def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Floats | None = None) -> Ascent:
     """Raise the bound; `repair` makes a plan of what the jobs choose and returns its sum of scores.
 
-    `repair` returns inf where a job found no place; the ascent then aims above the bound it has.
+    Its second argument asks for a thorough one: the last time. It returns inf where a job found no place; the
+    ascent then aims above the bound it has.
     """
     capacity = pricing.problem.capacity[:, None]
     prices = np.zeros((len(capacity), pricing.problem.hours)) if start is None else start
     best, best_prices = -np.inf, prices
     average = np.zeros_like(prices)
-    target, pace, waited = np.inf, 1.0, 0
+    target, pace, waited = np.inf, 0.3, 0
     for step in range(ITERATIONS + 1):
         priced = pricing.price(prices)
         bound = float(priced.value.sum() - (prices * capacity).sum())
@@ -62,18 +64,18 @@ def ascend(pricing: Pricing, repair: Callable[[Priced], float], start: Floats | 
         elif (waited := waited + 1) >= _PATIENCE:
             pace, waited = pace * 0.7, 0
         if step % REPAIR_EVERY == 0:
-            target = min(target, repair(priced if bound == best else pricing.price(best_prices)))
-            capped = priced.value >= pricing.ceiling
-            if capped.any() and step < ITERATIONS:
-                pricing.widen(capped)
+            last = priced if bound == best else pricing.price(best_prices)
+            target = min(target, repair(last, step == ITERATIONS))
+        if step in _WIDEN_AT and (capped := priced.value >= pricing.ceiling).any():
+            pricing.widen(capped)
         if target - best <= CLOSE * abs(target):
             break
         excess = pricing.taken(priced.choice) - capacity
         average = _KEPT * average + (1 - _KEPT) * excess
-        direction = np.where((best_prices <= 0) & (average < 0), 0.0, average)
-        length = float((direction**2).sum())
+        slope = np.where((best_prices <= 0) & (average < 0), 0.0, average)
+        length = float((slope**2).sum())
         if length == 0.0:
             continue
         aim = target if np.isfinite(target) else best + 0.1 * abs(best)
-        prices = np.maximum(best_prices + pace * (aim - best) / length * direction, 0.0)
+        prices = np.maximum(best_prices + pace * (aim - best) / length * slope, 0.0)
     return Ascent(best, best_prices)

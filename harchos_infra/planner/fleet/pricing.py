@@ -11,7 +11,8 @@ score: with all options of a score up to `ceiling_j` in hand, the least of them 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 FEW_OPTIONS = 300_000
 """Up to this many, all options are in hand from the start."""
-_FIRST_CANDIDATES = 6
+_FIRST_CANDIDATES = 3
 _CHUNK = 2_000_000
 
 
@@ -61,12 +62,15 @@ class Pricing:
         self._typical = typical[self._order]
         self._begin = np.searchsorted(candidates.job, np.arange(problem.jobs + 1))
         self._wide = np.full(problem.jobs, _FIRST_CANDIDATES)
-        self._gather()
+        self.ceiling = np.full(problem.jobs, np.inf)
+        nothing = np.zeros(0, dtype=np.int64)
+        self.found = options(problem, self.means, nothing)
+        self._gather(np.ones(problem.jobs, dtype=np.bool_))
 
     def widen(self, jobs: Bools) -> None:
-        """Take more options in hand for those jobs: those of three times as many candidates."""
-        self._wide[jobs] *= 3
-        self._gather()
+        """Take more options in hand for those jobs: those of twice as many candidates."""
+        self._wide[jobs] *= 2
+        self._gather(jobs)
 
     def price(self, prices: Floats) -> Priced:
         """Price every option in hand: `prices` has shape (pools, hours)."""
@@ -106,31 +110,28 @@ class Pricing:
         """Return all options of one job, also those that begin on `marks`."""
         return options(self.problem, self.means, np.arange(self._begin[job], self._begin[job + 1]), marks)
 
-    def _gather(self) -> None:
-        """Take in hand all options whose score is not above their job's ceiling."""
-        counts = np.diff(self._begin)
-        self.ceiling = np.full(self.problem.jobs, np.inf)
+    def _gather(self, jobs: Bools) -> None:
+        """Take in hand all options of those jobs whose score is not above the job's ceiling."""
+        candidates = self.problem.candidates
+        self.ceiling[jobs] = np.inf
         if not self._all:
-            bounded = self._wide < counts
+            bounded = jobs & (self._wide < np.diff(self._begin))
             self.ceiling[bounded] = self._typical[(self._begin[:-1] + self._wide)[bounded]]
-        places = np.flatnonzero(self._least <= self.ceiling[self.problem.candidates.job])
-        self.found = self._below(places)
-        self.job = self.problem.candidates.job[self.found.candidate]
+        places = np.flatnonzero(jobs[candidates.job] & (self._least <= self.ceiling[candidates.job]))
+        kept = self.found.take(~jobs[candidates.job[self.found.candidate]])
+        self.found = _merged([kept, *self._below(places)])
+        self.job = candidates.job[self.found.candidate]
         self.first = np.searchsorted(self.job, np.arange(self.problem.jobs + 1))
         self._needs = _needs(self.problem, self.found)
         self.least_score = self.price(np.zeros((len(self.problem.capacity), self.problem.hours))).value
 
-    def _below(self, places: Ints) -> Options:
-        parts = []
+    def _below(self, places: Ints) -> Iterator[Options]:
         candidates = self.problem.candidates
         hours = np.cumsum((candidates.latest_s - candidates.earliest_s)[places] // HOUR_S + 4)
         cuts = np.arange(_CHUNK, hours[-1] if len(hours) else 0, _CHUNK)
         for chunk in np.split(places, np.searchsorted(hours, cuts)):
             part = options(self.problem, self.means, chunk)
-            parts.append(part.take(part.score <= self.ceiling[candidates.job[part.candidate]]))
-        return Options(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in Options.__slots__)
-        )
+            yield part.take(part.score <= self.ceiling[candidates.job[part.candidate]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,11 @@ class _Need:
     end: Ints
     end_share: Floats
     is_uneven: bool
+
+
+def _merged(parts: list[Options]) -> Options:
+    every = Options(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Options)))
+    return every.take(np.argsort(every.candidate, kind="stable"))
 
 
 def _needs(problem: Problem, found: Options) -> list[_Need]:

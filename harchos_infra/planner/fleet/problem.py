@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 NO_POOL = -1
+_RIVALS = 4
+_MULTIPLIER = 0x5DEECE66D
+"""Makes one number of several: the same one of equal rows, and almost never the same one of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,44 @@ def options(problem: Problem, means: Means, places: Ints, marks: Ints | None = N
         owner, mark = _ragged(np.searchsorted(marks, earliest), np.searchsorted(marks, latest, "right") - 1)
         owners, starts = [*owners, owner], [*starts, marks[mark]]
     span = problem.hours * HOUR_S + 1
-    coded = np.unique(np.concatenate(owners) * span + np.concatenate(starts))
+    coded = np.sort(np.concatenate(owners) * span + np.concatenate(starts))
+    coded = coded[np.diff(coded, prepend=-1) > 0]
     candidate, start_s = places[coded // span], coded % span
     mean = means.of(all_candidates.zone[candidate], start_s, all_candidates.duration_s[candidate])
     score = all_candidates.fixed[candidate] + all_candidates.slope[candidate] * mean
     return Options(candidate, start_s, score, mean <= all_candidates.most_mean[candidate])
+
+
+def undominated(candidates: Candidates) -> Bools:
+    """Tell which candidates no other of the same job, pools, zone and times beats in everything else.
+
+    Of equal ones the first stays. Each is compared with the few of its kind that cost least to begin with, so
+    that some that are beaten may stay: they cost time, never the optimum.
+    """
+    alike = [candidates.job, candidates.zone, candidates.earliest_s, candidates.latest_s, candidates.duration_s,
+             *candidates.pools.T]  # fmt: skip
+    code = np.zeros(len(candidates), dtype=np.int64)
+    for column in alike:
+        code = code * _MULTIPLIER + column
+    order = np.lexsort((candidates.fixed, code))
+    is_new = np.diff(code[order], prepend=code[order[:1]] - 1) != 0
+    begin = np.flatnonzero(is_new)[np.cumsum(is_new) - 1]
+    columns = [candidates.fixed, candidates.slope, -candidates.most_mean, *candidates.units.T]
+    kept = np.ones(len(order), dtype=np.bool_)
+    place = np.arange(len(order))
+    for rival in range(_RIVALS):
+        at = np.minimum(begin + rival, len(order) - 1)
+        tested = np.flatnonzero((at < place) & (begin[at] == begin))
+        mine, other = order[tested], order[at[tested]]
+        beaten = np.ones(len(tested), dtype=np.bool_)
+        for column in alike:
+            beaten &= column[other] == column[mine]
+        for column in columns:
+            beaten &= column[other] <= column[mine]
+        kept[tested[beaten]] = False
+    undominated = np.empty_like(kept)
+    undominated[order] = kept
+    return undominated
 
 
 def _ragged(first: Ints, last: Ints) -> tuple[Ints, Ints]:

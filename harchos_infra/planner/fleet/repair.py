@@ -15,7 +15,7 @@ import numpy as np
 from harchos_infra.planner.fleet.marks import Marks
 from harchos_infra.planner.fleet.pricing import Priced, Pricing
 from harchos_infra.planner.fleet.problem import NO_POOL, Options
-from harchos_infra.planner.fleet.usage import Usage
+from harchos_infra.planner.fleet.usage import Levels, Spans, Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,20 +50,25 @@ class Repair:
     def __init__(self, pricing: Pricing, marks: Marks) -> None:
         self._pricing = pricing
         self._marks = marks
+        self._levels = Levels(pricing.problem, marks)
+        self._spans_of: Options | None = None
+        self._spans: Spans | None = None
         candidates = pricing.problem.candidates
         needs = candidates.units.sum(axis=1) * candidates.duration_s
         size = np.zeros(pricing.problem.jobs)
         np.maximum.at(size, candidates.job, needs)
         self._order = np.argsort(-size, kind="stable").tolist()
 
-    def place(self, priced: Priced) -> Placement:
-        """Return a placement that keeps every quota."""
-        usage = Usage(self._pricing.problem, self._marks)
+    def place(self, priced: Priced, *, thorough: bool) -> Placement:
+        """Return a placement that keeps every quota; a `thorough` one is improved while that helps."""
+        usage = Usage(self._levels)
+        if self._spans_of is not self._pricing.found:
+            self._spans_of, self._spans = self._pricing.found, self._levels.spans(self._pricing.found)
         made = Placement.empty(self._pricing.problem.jobs)
         left = [job for job in self._order if not self._as_chosen(usage, made, priced, job)]
         for job in left:
             self._insert(usage, made, job, priced.reduced)
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if thorough else 0):
             if not self._improve(usage, made):
                 break
         return made
@@ -76,29 +81,25 @@ class Repair:
         candidate, start_s = int(found.candidate[place]), int(found.start_s[place])
         if not usage.fits(candidate, start_s):
             return False
-        _put(usage, made, job, candidate, start_s, float(found.score[place]))
+        _put(usage, made, job, found, place)
         return True
 
     def _insert(
         self, usage: Usage, made: Placement, job: int, reduced: NDArray[np.float64] | None = None
     ) -> None:
         """Place a job where it costs least at the prices, or by its score alone."""
-        first, after = self._pricing.first[job], self._pricing.first[job + 1]
-        near = self._pricing.found.take(np.arange(first, after))
-        cost = near.score if reduced is None else reduced[first:after]
-        place = _cheapest(usage, near, cost)
-        if place == NOWHERE:
-            near = self._pricing.every_option(job, self._marks.at_s)
-            place = _cheapest(usage, near, near.score)
+        assert self._spans is not None
+        near = slice(self._pricing.first[job], self._pricing.first[job + 1])
+        found = self._pricing.found
+        cost = found.score if reduced is None else reduced
+        place = _cheapest(usage.free(self._spans, near) & found.allowed[near], cost[near])
         if place != NOWHERE:
-            _put(
-                usage,
-                made,
-                job,
-                int(near.candidate[place]),
-                int(near.start_s[place]),
-                float(near.score[place]),
-            )
+            _put(usage, made, job, found, place + near.start)
+            return
+        found = self._pricing.every_option(job, self._marks.at_s)
+        place = _cheapest(usage.free(self._levels.spans(found)) & found.allowed, found.score)
+        if place != NOWHERE:
+            _put(usage, made, job, found, place)
 
     def _improve(self, usage: Usage, made: Placement) -> bool:
         """Move each job to where its score is least; tell whether any moved."""
@@ -117,15 +118,18 @@ class Repair:
             if made.score[job] > was[2]:
                 if made.candidate[job] != NOWHERE:
                     usage.remove(int(made.candidate[job]), int(made.start_s[job]))
-                _put(usage, made, job, *was)
+                _set(usage, made, job, *was)
         return made.key < before
 
 
-def _cheapest(usage: Usage, found: Options, cost: NDArray[np.float64]) -> int:
-    free = usage.free(found) & found.allowed
+def _cheapest(free: NDArray[np.bool_], cost: NDArray[np.float64]) -> int:
     return int(np.argmin(np.where(free, cost, np.inf))) if free.any() else NOWHERE
 
 
-def _put(usage: Usage, made: Placement, job: int, candidate: int, start_s: int, score: float) -> None:
+def _put(usage: Usage, made: Placement, job: int, found: Options, place: int) -> None:
+    _set(usage, made, job, int(found.candidate[place]), int(found.start_s[place]), float(found.score[place]))
+
+
+def _set(usage: Usage, made: Placement, job: int, candidate: int, start_s: int, score: float) -> None:
     usage.place(candidate, start_s)
     made.candidate[job], made.start_s[job], made.score[job] = candidate, start_s, score

@@ -16,9 +16,9 @@ from harchos_infra.planner.fleet.decomposition import CLOSE, Ascent, ascend
 from harchos_infra.planner.fleet.lp import branch
 from harchos_infra.planner.fleet.marks import Marks
 from harchos_infra.planner.fleet.pricing import Priced, Pricing
-from harchos_infra.planner.fleet.problem import Options, Problem, options
+from harchos_infra.planner.fleet.problem import Options, Problem, options, undominated
 from harchos_infra.planner.fleet.repair import NOWHERE, Placement, Repair
-from harchos_infra.planner.fleet.usage import Usage
+from harchos_infra.planner.fleet.usage import Levels, Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,8 +86,8 @@ class _Run:
         self.ascent = ascend(self.pricing, self._plan)
         self.bound = self.ascent.bound
 
-    def _plan(self, priced: Priced) -> float:
-        self._keep(self.repair.place(priced))
+    def _plan(self, priced: Priced, thorough: bool) -> float:
+        self._keep(self.repair.place(priced, thorough=thorough))
         without_place, score = self.best.key
         return score if not without_place else np.inf
 
@@ -144,11 +144,12 @@ class _Run:
 
 
 def _usable(problem: Problem) -> NDArray[np.int64]:
-    """Return the candidates that a pool could ever hold, within their time."""
+    """Return the candidates that their pools could ever hold, in time, and that no other makes needless."""
     candidates = problem.candidates
     capacity = np.append(problem.capacity, np.inf)
     fits = (candidates.units <= capacity[candidates.pools] + 1e-9).all(axis=1)
-    return np.flatnonzero(fits & (candidates.latest_s >= candidates.earliest_s))
+    places = np.flatnonzero(fits & (candidates.latest_s >= candidates.earliest_s))
+    return places[undominated(candidates.take(places))]
 
 
 def _only(problem: Problem, jobs: NDArray[np.bool_]) -> Problem:
@@ -163,7 +164,7 @@ def _renumbered(placement: Placement, jobs: NDArray[np.bool_], problem: Problem)
 
 
 def _keeps_quotas(problem: Problem, marks: Marks, placement: Placement) -> bool:
-    usage = Usage(problem, marks)
+    usage = Usage(Levels(problem, marks))
     for candidate, start_s in zip(placement.candidate.tolist(), placement.start_s.tolist(), strict=True):
         if candidate == NOWHERE:
             continue
