@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -77,6 +78,8 @@ def _root(
 def main() -> None:
     """Run the command line; exit codes are documented in docs/architecture.md."""
     open_streams()
+    # Offers and candidates live until the end: the collector would look through them again and again.
+    gc.set_threshold(100_000, 50, 50)
     # Else pydantic reads every installed distribution in search of plugins: 30 ms. Children do not get this.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

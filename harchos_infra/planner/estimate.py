@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from math import nan
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -97,24 +97,36 @@ def estimate(
     regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
     zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
     figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
-    entries: list[_Entry] = []
+    found: list[_Entry] = []
     misses: list[tuple[Offer, Miss]] = []
     for offer in offers:
-        entry = figures.of(offer)
-        if isinstance(entry, Miss):
-            misses.append((offer, entry))
+        machine, place = figures.machine(offer), figures.place(offer)
+        if isinstance(machine, Miss):
+            misses.append((offer, machine))
+        elif isinstance(place, Miss):
+            misses.append((offer, place))
         else:
-            entries.append(entry)
-    return _arrays(request, catalog, figures.horizon, entries), misses
+            found.append((offer, machine, place))
+    return _arrays(request, figures.horizon, found), misses
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    offer: Offer
-    region: Region
+class _Machine(NamedTuple):
+    """What is the same wherever an instance type is rented; the embodied share is NaN where unpublished."""
+
     duration_s: int
     power: Estimate
+    embodied_g_hour: float
+
+
+class _Place(NamedTuple):
+    """What is the same for every machine of a region; `row` is its zone's row of the horizon."""
+
+    region: Region
+    row: int
     transfer: Transfer
+
+
+_Entry = tuple[Offer, _Machine, _Place]
 
 
 class _Figures:
@@ -124,41 +136,45 @@ class _Figures:
         self._request = request
         self._catalog = catalog
         self.horizon = horizon
-        self._durations = cache(request.duration_s)
-        self._transfers: dict[str, Transfer | Miss] = {}
-        self._powers: dict[tuple[str, str], Estimate | Miss] = {}
+        self._machines: dict[tuple[str, str], _Machine | Miss] = {}
+        self._places: dict[tuple[str, str], _Place | Miss] = {}
 
-    def of(self, offer: Offer) -> _Entry | Miss:
-        region = self._catalog.regions[offer.provider, offer.region]
-        duration_s = self._durations(offer.gpu_model)
+    def machine(self, offer: Offer) -> _Machine | Miss:
+        key = offer.provider, offer.instance_type
+        found = self._machines.get(key)
+        if found is None:
+            found = self._machines[key] = self._machine(offer)
+        return found
+
+    def place(self, offer: Offer) -> _Place | Miss:
+        key = offer.provider, offer.region
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = self._place(self._catalog.regions[key])
+        return found
+
+    def _machine(self, offer: Offer) -> _Machine | Miss:
+        duration_s = self._request.duration_s(offer.gpu_model)
         if duration_s is None:
             return Miss(
                 "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
             )
-        if region.zone is None:
-            return Miss("no-zone", f"nobody has named the grid zone of {region.id}")
-        if region.zone not in self.horizon.rows:
-            return Miss("no-intensity", self.horizon.unknown[region.zone])
-        power = self._power(offer)
+        power = node_power(self._request, self._catalog, offer)
         if isinstance(power, Miss):
             return power
-        transfer = self._transfer(region, region.zone)
-        if isinstance(transfer, Miss):
-            return transfer
-        return _Entry(offer, region, duration_s, power, transfer)
+        embodied = self._catalog.embodied_gco2e_hour(offer)
+        return _Machine(duration_s, power, embodied[0] if embodied else nan)
 
-    def _power(self, offer: Offer) -> Estimate | Miss:
-        machine = offer.provider, offer.instance_type
-        if machine not in self._powers:
-            self._powers[machine] = node_power(self._request, self._catalog, offer)
-        return self._powers[machine]
+    def _place(self, region: Region) -> _Place | Miss:
+        if region.zone is None:
+            return Miss("no-zone", f"nobody has named the grid zone of {region.id}")
+        row = self.horizon.rows.get(region.zone)
+        if row is None:
+            return Miss("no-intensity", self.horizon.unknown[region.zone])
+        transfer = self._transfer(region, region.zone)
+        return transfer if isinstance(transfer, Miss) else _Place(region, row, transfer)
 
     def _transfer(self, region: Region, zone: str) -> Transfer | Miss:
-        if region.id not in self._transfers:
-            self._transfers[region.id] = self._move(region, zone)
-        return self._transfers[region.id]
-
-    def _move(self, region: Region, zone: str) -> Transfer | Miss:
         usd = low = high = 0.0
         low_kwh, high_kwh = self._catalog.transfer_energy_kwh_per_gb
         for source, gb in self._request.data:
@@ -192,35 +208,36 @@ def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | M
     return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
 
 
-def _arrays(request: Request, catalog: Catalog, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
-    def floats(values: Iterable[float]) -> Floats:
-        return np.fromiter(values, dtype=np.float64, count=len(entries))
-
+def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
     nodes = request.nodes
-    duration_s = np.fromiter((e.duration_s for e in entries), dtype=np.int64, count=len(entries))
-    rows = np.fromiter(
-        (horizon.rows[e.region.zone or ""] for e in entries), dtype=np.int64, count=len(entries)
-    )
+    machines, places = [machine for _, machine, _ in entries], [place for _, _, place in entries]
+    duration_s = np.array([machine.duration_s for machine in machines], dtype=np.int64)
+    rows = np.array([place.row for place in places], dtype=np.int64)
+    watts = _floats(machine.power.watts for machine in machines)
+    pue = _floats(place.region.pue for place in places)
     hours = duration_s / HOUR_S
     best_start_s, best_mean, now_mean = _windows(horizon, rows, duration_s)
-    embodied = (catalog.embodied_gco2e_hour(e.offer) for e in entries)
     return Estimates(
         horizon=horizon,
         nodes=nodes,
-        offers=tuple(e.offer for e in entries),
-        regions=tuple(e.region for e in entries),
-        power=tuple(e.power for e in entries),
+        offers=tuple(offer for offer, _, _ in entries),
+        regions=tuple(place.region for place in places),
+        power=tuple(machine.power for machine in machines),
         duration_s=duration_s,
-        energy_kwh=nodes * floats(e.power.watts * e.region.pue for e in entries) / 1000 * hours,
-        compute_usd=nodes * floats(e.offer.price_usd_hour for e in entries) * hours,
-        transfer_usd=floats(e.transfer.usd for e in entries),
-        embodied_g=nodes * floats(share[0] if share else np.nan for share in embodied) * hours,
-        transfer_g=floats(e.transfer.gco2e_low for e in entries),
-        transfer_g_high=floats(e.transfer.gco2e_high for e in entries),
+        energy_kwh=nodes * watts * pue / 1000 * hours,
+        compute_usd=nodes * _floats(offer.price_usd_hour for offer, _, _ in entries) * hours,
+        transfer_usd=_floats(place.transfer.usd for place in places),
+        embodied_g=nodes * _floats(machine.embodied_g_hour for machine in machines) * hours,
+        transfer_g=_floats(place.transfer.gco2e_low for place in places),
+        transfer_g_high=_floats(place.transfer.gco2e_high for place in places),
         best_start_s=best_start_s,
         best_mean=best_mean,
         now_mean=now_mean,
     )
+
+
+def _floats(values: Iterable[float]) -> Floats:
+    return np.array(list(values), dtype=np.float64)
 
 
 def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:

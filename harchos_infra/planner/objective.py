@@ -70,20 +70,25 @@ def pareto_front(usd: NDArray[np.float64], gco2e: NDArray[np.float64]) -> list[i
     Of equal members the first index stands for all. Sort by USD, then keep each that is cleaner than every
     cheaper one: O(n log n), exact to within TIE.
     """
+    order = np.lexsort((np.arange(len(usd)), gco2e, usd))
+    least = np.minimum.accumulate(gco2e[order])
+    cleaner = order[np.concatenate([[True], gco2e[order][1:] < least[:-1]])]
     front: list[int] = []
-    for index in np.lexsort((np.arange(len(usd)), gco2e, usd)):
+    for index in cleaner.tolist():
         if not front:
-            front.append(int(index))
+            front.append(index)
         elif gco2e[index] < gco2e[front[-1]] * (1 - TIE):
             if usd[index] <= usd[front[-1]] * (1 + TIE):
                 front.pop()
-            front.append(int(index))
+            front.append(index)
     return front
 
 
-def dominated(usd: NDArray[np.float64], gco2e: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell of each point whether another is no worse in both figures and better (beyond TIE) in one."""
-    front = np.array(pareto_front(usd, gco2e))
+def dominated(usd: NDArray[np.float64], gco2e: NDArray[np.float64], front: list[int]) -> NDArray[np.bool_]:
+    """Tell of each point whether another is no worse in both figures and better (beyond TIE) in one.
+
+    Whatever beats a point is itself no better than a member of the `front`.
+    """
     cheaper = usd[front] <= usd[:, None] * (1 + TIE)
     cleaner = gco2e[front] <= gco2e[:, None] * (1 + TIE)
     better = (usd[front] < usd[:, None] * (1 - TIE)) | (gco2e[front] < gco2e[:, None] * (1 - TIE))

@@ -67,9 +67,12 @@ class Schedule:
         return self.segments[0].start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rejection:
-    """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas."""
+    """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas.
+
+    Not frozen only because a plan makes thousands, each in a third of the time.
+    """
 
     provider: str
     region: str

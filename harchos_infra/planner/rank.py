@@ -22,6 +22,8 @@ from harchos_infra.planner.wording import duration
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_DELTAS = "%+.3g USD (price %+.3g, egress %+.3g), %+.3g gCO2e, done %+.3g h"
+
 
 def limits(request: Request, estimates: Estimates) -> list[Misses]:
     """Return which of deadline and budgets each candidate fails at its best."""
@@ -83,7 +85,7 @@ def rank(objective: Objective, estimates: Estimates, feasible: list[int]) -> Ran
         usd=usd[order],
         gco2e=gco2e[order],
         front=tuple(front),
-        is_dominated=dominated(usd[order], gco2e[order]),
+        is_dominated=dominated(usd[order], gco2e[order], front),
         with_embodied=with_embodied,
     )
 
@@ -92,19 +94,18 @@ def explain(estimates: Estimates, ranking: Ranking) -> list[Miss]:
     """Return why each feasible candidate but the first lost: its deltas to the winner, in order of rank."""
     winner, losers = ranking.members[0], ranking.members[1:]
     finish_s = estimates.best_start_s + estimates.duration_s
-    deltas = zip(
-        ranking.is_dominated[1:].tolist(),
-        (estimates.compute_usd[losers] - estimates.compute_usd[winner]).tolist(),
-        (estimates.transfer_usd[losers] - estimates.transfer_usd[winner]).tolist(),
-        (ranking.gco2e[1:] - ranking.gco2e[0]).tolist(),
-        ((finish_s[losers] - finish_s[winner]) / HOUR_S).tolist(),
-        strict=True,
+    compute_usd = estimates.compute_usd[losers] - estimates.compute_usd[winner]
+    transfer_usd = estimates.transfer_usd[losers] - estimates.transfer_usd[winner]
+    figures = (
+        compute_usd + transfer_usd,
+        compute_usd,
+        transfer_usd,
+        ranking.gco2e[1:] - ranking.gco2e[0],
+        (finish_s[losers] - finish_s[winner]) / HOUR_S,
     )
+    deltas = zip(*(values.tolist() for values in figures), strict=True)
+    dominated = ranking.is_dominated[1:].tolist()
     return [
-        Miss(
-            "dominated" if is_dominated else "ranked-lower",
-            f"{price + egress:+.3g} USD (price {price:+.3g}, egress {egress:+.3g}), "
-            f"{gco2e:+.3g} gCO2e, done {later_h:+.3g} h",
-        )
-        for is_dominated, price, egress, gco2e, later_h in deltas
+        Miss("dominated" if worse else "ranked-lower", _DELTAS % delta)
+        for worse, delta in zip(dominated, deltas, strict=True)
     ]
