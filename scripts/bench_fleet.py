@@ -16,7 +16,7 @@ import argparse
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -81,7 +81,7 @@ def fleet(jobs: int, quota: int, seed: int = 1, regions: int | None = None) -> P
         pools=table[:, 4:5].astype(np.int64),
         units=table[:, 5:6],
     )
-    return Problem(jobs, candidates, intensity, np.full(pools, float(quota)))
+    return Problem(jobs, candidates, intensity, np.full(pools, float(quota)), np.full(jobs, np.inf))
 
 
 def offered(regions: int | None) -> tuple[dict[tuple[int, int], np.ndarray], list[str], int]:
@@ -120,15 +120,13 @@ def offered(regions: int | None) -> tuple[dict[tuple[int, int], np.ndarray], lis
 def measure(jobs: int, quota: int, *, regions: int | None = None) -> Measured:
     """Solve one synthetic fleet and time it."""
     problem = fleet(jobs, quota, regions=regions)
-    unlimited = solve(Problem(jobs, problem.candidates, problem.intensity, np.full_like(problem.capacity, 1e9)))
+    unlimited = solve(replace(problem, capacity=np.full_like(problem.capacity, 1e9)))
     begin = time.perf_counter()
     solution = solve(problem)
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     unplaced = int((solution.placement.candidate < 0).sum())
-    return Measured(
-        jobs, len(problem.candidates), quota, seconds, peak, unplaced, solution, unlimited.score
-    )
+    return Measured(jobs, len(problem.candidates), quota, seconds, peak, unplaced, solution, unlimited.score)
 
 
 def row(measured: Measured) -> str:
@@ -143,7 +141,9 @@ def row(measured: Measured) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--quota", type=int, default=32, help="GPUs of a model in a region")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`harchos plan`: decide when and where a workload runs, and say why."""
+"""`harchos plan`: decide when and where a workload, or a fleet of them, runs, and say why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class PlanFormat(StrEnum):
 
 
 def plan(
-    file: Path = typer.Argument(..., metavar="FILE", help="A workload document."),
+    files: list[Path] = typer.Argument(
+        ..., metavar="FILE...", help="A workload document; several, or a directory of them: a fleet."
+    ),
     now: str = NowOption,
     signal: str = typer.Option(
         None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
@@ -36,9 +38,11 @@ def plan(
     out: Path = typer.Option(
         None,
         "--out",
-        dir_okay=False,
         metavar="PLAN",
-        help="Write the plan file, too: for `apply` and `render`.",
+        help="Write the plan file, too: for `apply` and `render`. Of a fleet: a folder of them.",
+    ),
+    quotas: Path = typer.Option(
+        None, "--quotas", metavar="QUOTAS", help="How much may be up at once (docs/fleets.md)."
     ),
     detailed_exitcode: bool = typer.Option(
         False, "--detailed-exitcode", help="Exit with 2 if something would be created."
@@ -47,17 +51,45 @@ def plan(
         False, "--explain", help="List every candidate that lost, with its numbers."
     ),
 ) -> None:
-    """Decide when and where the workload of FILE runs; nothing is created."""
+    """Decide when and where the workloads of FILE run; nothing is created."""
+    if quotas is not None or len(files) > 1 or files[0].is_dir():
+        _plan_fleet(files, quotas, now, signal, format, out, detailed_exitcode, explain)
+        return
     from harchos_infra.cli.planning import make_plan
 
-    made, _ = make_plan(file, now=now, signal=signal)
+    made, _ = make_plan(files[0], now=now, signal=signal)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
-        _write(out, made)
+        write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
+        raise typer.Exit(INFEASIBLE)
+    if detailed_exitcode:
+        raise typer.Exit(WOULD_CREATE)
+
+
+def _plan_fleet(
+    files: list[Path],
+    quotas: Path | None,
+    now: str | None,
+    signal: str | None,
+    format: PlanFormat,
+    out: Path | None,
+    detailed_exitcode: bool,
+    explain: bool,
+) -> None:
+    from harchos_infra.cli import fleet
+
+    made = fleet.make_fleet(files, quotas=quotas, now=now, signal=signal)
+    typer.echo(fleet.show(made, format, explain=explain), nl=False)
+    if out is not None:
+        fleet.write(out, made)
+    without_place = [entry.member.name for entry in made.entries if entry.plan.chosen is None]
+    if without_place:
+        if format is PlanFormat.JSON:
+            note(f"without a place: {', '.join(without_place)}")
         raise typer.Exit(INFEASIBLE)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
@@ -74,7 +106,7 @@ def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
     return render_text(plan, explain=explain, width=text_width(WIDTH))
 
 
-def _write(path: Path, plan: Plan) -> None:
+def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan file, readable by its owner only, whole or not at all; a device or a pipe as it is."""
     import os
     import tempfile

@@ -1,14 +1,14 @@
 """Prices of the pools that lead the jobs apart, and the lower bound that comes with them.
 
-Relaxation. Capacity is asked of each pool on average over each hour only, which every plan that keeps it at
-every second does. With a price p_{q,h} >= 0 on each of those constraints (multipliers of Lagrange),
+Relaxation. Capacity is asked of each pool on average over each step of the signal only, which every plan that keeps it at
+every second does. With a price p_{q,t} >= 0 on each of those constraints (multipliers of Lagrange),
 
-    L(p) = sum over jobs of min over options [score + units x integral of p] - sum p_{q,h} x capacity_q
+    L(p) = sum over jobs of min over options [score + units x integral of p] - sum p_{q,t} x capacity_q
 
 is for every p at most the least sum of scores of all plans that place every job: the bound. It holds for
 starts at any second, because the inner minimum is taken over all of them (`problem`).
 
-L is concave; hours taken beyond capacity are a supergradient of it. The ascent follows their running average
+L is concave; what is taken beyond capacity is a supergradient of it. The ascent follows their running average
 by Polyak's step towards the best plan known, from the best prices so far, and repairs the jobs' choices to a
 plan every so often (`repair`). No randomness, no clock: the same fleet gives the same prices.
 """
@@ -39,7 +39,7 @@ _WIDEN_AT = (4, 8, 16, 24, 32, 48, 64)
 
 @dataclass(frozen=True, slots=True)
 class Ascent:
-    """The best bound met, and the prices (pools, hours) that gave it."""
+    """The best bound met, and the prices (pools, steps) that gave it."""
 
     bound: float
     prices: Floats
@@ -52,7 +52,7 @@ def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Flo
     ascent then aims above the bound it has.
     """
     capacity = pricing.problem.capacity[:, None]
-    prices = np.zeros((len(capacity), pricing.problem.hours)) if start is None else start
+    prices = np.zeros((len(capacity), pricing.problem.steps)) if start is None else start
     best, best_prices = -np.inf, prices
     average = np.zeros_like(prices)
     target, pace, waited = np.inf, 0.3, 0

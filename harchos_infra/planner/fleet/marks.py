@@ -1,8 +1,8 @@
 """The seconds at which use of a pool may change: the starts at which jobs are placed, and the cells between.
 
-Exact marks. Let g be the greatest span that divides an hour and every duration. Take an optimal plan and a set
+Exact marks. Let g be the greatest span that divides a step of the signal and every duration. Take an optimal plan and a set
 of jobs that follow one another without a gap; together they can be moved, all else fixed, in whichever
-direction costs nothing until one of them starts or ends on an hour, meets its earliest or latest start, or
+direction costs nothing until one of them starts or ends with a step, meets its earliest or latest start, or
 meets a job outside the set, which then joins it. In the end each start is congruent, modulo g, to 0 or to
 some job's earliest or latest start: these marks hold an optimum. (A carbon budget of one's own is a limit
 that is met between marks; then no such claim is made.)
@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harchos_infra.planner.fleet.problem import Problem
-from harchos_infra.planner.window import HOUR_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_CELLS = 4_000_000
 """Pools x cells that are looked at one by one."""
-COARSE_S = (300, 900, 1800, HOUR_S)
+COARSE_S = (300, 900, 1800, 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,12 @@ class Marks:
     def of(cls, problem: Problem) -> Marks:
         """Return the exact marks of a problem, or coarser ones where they are too many."""
         limited = problem.candidates.take((problem.candidates.units > 0).any(axis=1))
-        end_s = problem.hours * HOUR_S
-        step_s = gcd(HOUR_S, *np.unique(limited.duration_s).tolist())
+        end_s = problem.end_s
+        step_s = gcd(problem.step_s, *np.unique(limited.duration_s).tolist())
         phases = np.unique(np.concatenate([[0], limited.earliest_s % step_s, limited.latest_s % step_s]))
         most = MOST_CELLS // max(len(problem.capacity), 1)
         if len(phases) * (end_s // step_s) <= most:
             at_s = (np.arange(0, end_s, step_s)[:, None] + phases[None, :]).ravel()
             return cls(np.append(at_s[at_s < end_s], end_s), not np.isfinite(limited.most_mean).any())
-        step_s = next((s for s in COARSE_S if end_s // s <= most), HOUR_S)
-        return cls(np.arange(0, end_s + 1, step_s), exact=False)
+        step_s = next((s for s in COARSE_S if end_s // s <= most), COARSE_S[-1])
+        return cls(np.append(np.arange(0, end_s, step_s), end_s), exact=False)

@@ -1,12 +1,14 @@
 """Each job's best option at given prices of the pools: the inner problem of the decomposition.
 
-Given prices p (USD per unit and hour of a pool, by the hour), job j minimises over its options
+Given prices p (USD per unit and step of a pool), job j minimises over its options
 
     score(c, s) + units_c x integral of p over [s, s + d).
 
 Options are priced only where they can win. Prices are not negative, so an option never costs less than its
 score: with all options of a score up to `ceiling_j` in hand, the least of them is j's best if it is not above
 `ceiling_j`, and `ceiling_j` is a lower bound on it if it is. `widen` raises the ceilings of jobs that met them.
+
+What a job could do besides is taken to need nothing of any pool: that keeps the bound a bound.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harchos_infra.planner.fleet.problem import NO_POOL, Means, Options, Problem, options
-from harchos_infra.planner.window import HOUR_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,11 +51,10 @@ class Pricing:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.means = Means(problem.intensity)
+        self.means = Means(problem)
         candidates = problem.candidates
-        every = -(-(candidates.latest_s - candidates.earliest_s + 1) // HOUR_S) + 2
-        uneven = (candidates.duration_s % HOUR_S != 0) + 1
-        self._all = int((every * uneven).sum()) <= FEW_OPTIONS
+        self._most = 2 * ((candidates.latest_s - candidates.earliest_s) // problem.step_s) + 4
+        self._all = int(self._most.sum()) <= FEW_OPTIONS
         zone_mean, zone_least = self.means.level[candidates.zone], self.means.lowest[candidates.zone]
         self._least = candidates.fixed + candidates.slope * zone_least
         typical = candidates.fixed + candidates.slope * zone_mean
@@ -73,7 +73,7 @@ class Pricing:
         self._gather(jobs)
 
     def price(self, prices: Floats) -> Priced:
-        """Price every option in hand: `prices` has shape (pools, hours)."""
+        """Price every option in hand: `prices` has shape (pools, steps)."""
         reduced = _reduced(self.found, self._needs, prices)
         least = np.full(self.problem.jobs, np.inf)
         some = np.flatnonzero(np.diff(self.first))
@@ -84,13 +84,14 @@ class Pricing:
             jobs = self.job[hits]
             firsts = np.flatnonzero(np.diff(jobs, prepend=-1))
             choice[jobs[firsts]] = hits[firsts]
-        choice[least > self.ceiling] = NO_POOL
-        return Priced(np.minimum(least, self.ceiling), choice, reduced)
+        most = np.minimum(self.ceiling, self.problem.alternative)
+        choice[least > most] = NO_POOL
+        return Priced(np.minimum(least, most), choice, reduced)
 
     def taken(self, choice: Ints) -> Floats:
-        """Return the unit-hours that chosen options take of each pool in each hour: (pools, hours)."""
+        """Return what chosen options take of each pool in each step, in units and steps: (pools, steps)."""
         chosen = choice[choice != NO_POOL]
-        rows, columns = len(self.problem.capacity) + 1, self.problem.hours + 1
+        rows, columns = len(self.problem.capacity) + 1, self.problem.steps + 1
         change = np.zeros(rows * (columns + 1))
         for need in self._needs:
             units = need.units[chosen]
@@ -99,7 +100,7 @@ class Pricing:
                 later = share[chosen] * units
                 change += sign * np.bincount(begins, units - later, len(change))
                 change += sign * np.bincount(begins + 1, later, len(change))
-        taken: Floats = change.reshape(rows, columns + 1).cumsum(axis=1)[:-1, : self.problem.hours]
+        taken: Floats = change.reshape(rows, columns + 1).cumsum(axis=1)[:-1, : self.problem.steps]
         return taken
 
     def reduced(self, found: Options, prices: Floats) -> Floats:
@@ -123,25 +124,25 @@ class Pricing:
         self.job = candidates.job[self.found.candidate]
         self.first = np.searchsorted(self.job, np.arange(self.problem.jobs + 1))
         self._needs = _needs(self.problem, self.found)
-        self.least_score = self.price(np.zeros((len(self.problem.capacity), self.problem.hours))).value
+        self.least_score = self.price(np.zeros((len(self.problem.capacity), self.problem.steps))).value
 
     def _below(self, places: Ints) -> Iterator[Options]:
         candidates = self.problem.candidates
-        hours = np.cumsum((candidates.latest_s - candidates.earliest_s)[places] // HOUR_S + 4)
-        cuts = np.arange(_CHUNK, hours[-1] if len(hours) else 0, _CHUNK)
-        for chunk in np.split(places, np.searchsorted(hours, cuts)):
+        most = np.cumsum(self._most[places])
+        cuts = np.arange(_CHUNK, most[-1] if len(most) else 0, _CHUNK)
+        for chunk in np.split(places, np.searchsorted(most, cuts)):
             part = options(self.problem, self.means, chunk)
             yield part.take(part.score <= self.ceiling[candidates.job[part.candidate]])
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What options take of one pool: places of their windows' ends in the flattened (pools, hours)."""
+    """What options take of one pool: places of their windows' ends in the flattened (pools, steps)."""
 
     units: Floats
     start: Ints
     start_share: Floats
-    """How far into its hour a window begins, from 0 to 1."""
+    """How far into its step a window begins, from 0 to 1."""
     end: Ints
     end_share: Floats
     is_uneven: bool
@@ -153,15 +154,16 @@ def _merged(parts: list[Options]) -> Options:
 
 
 def _needs(problem: Problem, found: Options) -> list[_Need]:
-    candidates, columns = problem.candidates, problem.hours + 1
+    candidates, columns = problem.candidates, problem.steps + 1
     end_s = found.start_s + candidates.duration_s[found.candidate]
-    (start_h, start_in), (end_h, end_in) = np.divmod(found.start_s, HOUR_S), np.divmod(end_s, HOUR_S)
+    step_s = problem.step_s
+    (start, start_in), (end, end_in) = np.divmod(found.start_s, step_s), np.divmod(end_s, step_s)
     is_uneven = bool(start_in.any() or end_in.any())
     needs = []
     for column in range(candidates.pools.shape[1]):
         row = candidates.pools[found.candidate, column] % (len(problem.capacity) + 1) * columns
         units = candidates.units[found.candidate, column]
-        needs.append(_Need(units, row + start_h, start_in / HOUR_S, row + end_h, end_in / HOUR_S, is_uneven))
+        needs.append(_Need(units, row + start, start_in / step_s, row + end, end_in / step_s, is_uneven))
     return needs
 
 

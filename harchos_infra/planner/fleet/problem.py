@@ -9,9 +9,9 @@ and while it runs it takes units_c of each pool that c belongs to. Place as many
 ways to place as many, take one with the least sum of scores, such that at every second the units taken of a
 pool are at most its capacity.
 
-Starts. Price the pools by the hour (`decomposition`): then both M and the price of a window are linear in s
-between those starts at which the window begins or ends on an hour, so that these breakpoints (`window`) and
-the two ends of [earliest, latest] are all the starts that need pricing, whatever the resolution of time.
+Starts. Price the pools by the step of the signal, an hour or less (`decomposition`): then both M and the price
+of a window are linear in s between those starts at which the window begins or ends with a step, so that these
+breakpoints (`window`) and the two ends of [earliest, latest] are all the starts that need pricing.
 To *place* jobs one after the other, starts that follow another job's end are needed, too: `marks`.
 """
 
@@ -39,7 +39,7 @@ _MULTIPLIER = 0x5DEECE66D
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """One entry a candidate in every array, sorted by job. Times are seconds from the first hour's beginning.
+    """One entry a candidate in every array, sorted by job. Times are seconds from the first step's beginning.
 
     `pools` and `units` have shape (candidates, width): the pools that a candidate takes from, filled up with
     NO_POOL and 0. Scores are in USD; `slope` is per g/kWh.
@@ -67,17 +67,25 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`intensity` has shape (zones, hours), g/kWh; `capacity` (pools,) is in the pools' own units."""
+    """`intensity` has shape (zones, steps), g/kWh; `capacity` (pools,) is in the pools' own units."""
 
     jobs: int
     candidates: Candidates
     intensity: Floats
     capacity: Floats
+    alternative: Floats
+    """Score of what each job could do besides, (jobs,): some other schedule than a window; inf without one."""
+    step_s: int = HOUR_S
 
     @property
-    def hours(self) -> int:
-        """Hours looked at."""
+    def steps(self) -> int:
+        """Steps of the intensity looked at."""
         return int(self.intensity.shape[1])
+
+    @property
+    def end_s(self) -> int:
+        """The end of the time looked at."""
+        return self.steps * self.step_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ class Options:
 class Means:
     """Mean intensity of any window of any zone, by prefix sums of the deviation from the zone's own mean."""
 
-    def __init__(self, intensity: Floats) -> None:
+    def __init__(self, problem: Problem) -> None:
+        intensity, self._step_s = problem.intensity, problem.step_s
         self.level = intensity.mean(axis=1)
         self.lowest = intensity.min(axis=1)
         self._value = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
@@ -111,12 +120,12 @@ class Means:
     def of(self, zone: Ints, start_s: Ints, duration_s: Ints) -> Floats:
         """Return the mean over [start, start + duration) of each entry, g/kWh."""
         gained = self._integral(zone, start_s + duration_s) - self._integral(zone, start_s)
-        means: Floats = self.level[zone] + gained * (HOUR_S / duration_s)
+        means: Floats = self.level[zone] + gained * (self._step_s / duration_s)
         return means
 
     def _integral(self, zone: Ints, at_s: Ints) -> Floats:
-        hour, second = np.divmod(at_s, HOUR_S)
-        integral: Floats = self._prefix[zone, hour] + self._value[zone, hour] * (second / HOUR_S)
+        step, second = np.divmod(at_s, self._step_s)
+        integral: Floats = self._prefix[zone, step] + self._value[zone, step] * (second / self._step_s)
         return integral
 
 
@@ -126,14 +135,14 @@ def options(problem: Problem, means: Means, places: Ints, marks: Ints | None = N
     earliest, latest = all_candidates.earliest_s[places], all_candidates.latest_s[places]
     duration = all_candidates.duration_s[places]
     owners, starts = [np.arange(len(places))] * 2, [earliest, latest]
-    owner, hour = _ragged(-(-earliest // HOUR_S), latest // HOUR_S)
-    owners, starts = [*owners, owner], [*starts, hour * HOUR_S]
-    owner, hour = _ragged(-(-(earliest + duration) // HOUR_S), (latest + duration) // HOUR_S)
-    owners, starts = [*owners, owner], [*starts, hour * HOUR_S - duration[owner]]
+    owner, step = _ragged(-(-earliest // problem.step_s), latest // problem.step_s)
+    owners, starts = [*owners, owner], [*starts, step * problem.step_s]
+    owner, step = _ragged(-(-(earliest + duration) // problem.step_s), (latest + duration) // problem.step_s)
+    owners, starts = [*owners, owner], [*starts, step * problem.step_s - duration[owner]]
     if marks is not None:
         owner, mark = _ragged(np.searchsorted(marks, earliest), np.searchsorted(marks, latest, "right") - 1)
         owners, starts = [*owners, owner], [*starts, marks[mark]]
-    span = problem.hours * HOUR_S + 1
+    span = problem.end_s + 1
     coded = np.sort(np.concatenate(owners) * span + np.concatenate(starts))
     coded = coded[np.diff(coded, prepend=-1) > 0]
     candidate, start_s = places[coded // span], coded % span

@@ -16,6 +16,7 @@ from harchos_infra.planner.fleet.marks import Marks
 from harchos_infra.planner.fleet.pricing import Priced, Pricing
 from harchos_infra.planner.fleet.problem import NO_POOL, Options
 from harchos_infra.planner.fleet.usage import Levels, Spans, Usage
+from harchos_infra.planner.window import TIE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,8 +63,7 @@ class Repair:
     def place(self, priced: Priced, *, thorough: bool) -> Placement:
         """Return a placement that keeps every quota; a `thorough` one is improved while that helps."""
         usage = Usage(self._levels)
-        if self._spans_of is not self._pricing.found:
-            self._spans_of, self._spans = self._pricing.found, self._levels.spans(self._pricing.found)
+        self._look_up()
         made = Placement.empty(self._pricing.problem.jobs)
         left = [job for job in self._order if not self._as_chosen(usage, made, priced, job)]
         for job in left:
@@ -72,6 +72,30 @@ class Repair:
             if not self._improve(usage, made):
                 break
         return made
+
+    def settle(self, made: Placement) -> None:
+        """Of equal options, give each job the earliest that fits, then the first candidate."""
+        usage = Usage(self._levels)
+        placed = np.flatnonzero(made.candidate != NOWHERE)
+        for job in placed.tolist():
+            usage.place(int(made.candidate[job]), int(made.start_s[job]))
+        self._look_up()
+        assert self._spans is not None
+        found = self._pricing.found
+        for job in placed[np.argsort(made.start_s[placed], kind="stable")].tolist():
+            was = int(made.candidate[job]), int(made.start_s[job]), float(made.score[job])
+            usage.remove(*was[:2])
+            near = slice(self._pricing.first[job], self._pricing.first[job + 1])
+            equal = found.allowed[near] & (found.score[near] <= was[2] + TIE * abs(was[2]))
+            place = _cheapest(usage.free(self._spans, near) & equal, found.start_s[near])
+            if place != NOWHERE and found.start_s[place + near.start] <= was[1]:
+                _put(usage, made, job, found, place + near.start)
+            else:
+                _set(usage, made, job, *was)
+
+    def _look_up(self) -> None:
+        if self._spans_of is not self._pricing.found:
+            self._spans_of, self._spans = self._pricing.found, self._levels.spans(self._pricing.found)
 
     def _as_chosen(self, usage: Usage, made: Placement, priced: Priced, job: int) -> bool:
         place = int(priced.choice[job])
@@ -122,7 +146,7 @@ class Repair:
         return made.key < before
 
 
-def _cheapest(free: NDArray[np.bool_], cost: NDArray[np.float64]) -> int:
+def _cheapest(free: NDArray[np.bool_], cost: NDArray[np.float64] | NDArray[np.int64]) -> int:
     return int(np.argmin(np.where(free, cost, np.inf))) if free.any() else NOWHERE
 
 

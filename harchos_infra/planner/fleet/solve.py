@@ -34,7 +34,7 @@ class Solution:
     """Where each job runs, and the proof.
 
     `bound` is at most the sum of scores of any plan, of starts at any second, that places the same jobs.
-    `prices` (pools, hours) are USD per unit and hour. `exact`: the plan is known to be an optimum.
+    `prices` (pools, steps) are USD per unit and step. `exact`: the plan is known to be an optimum.
     """
 
     placement: Placement
@@ -78,7 +78,7 @@ class _Run:
         self.pricing = Pricing(problem)
         self.repair = Repair(self.pricing, self.marks)
         self.best = Placement.empty(problem.jobs)
-        self.ascent = Ascent(-np.inf, np.zeros((len(problem.capacity), problem.hours)))
+        self.ascent = Ascent(-np.inf, np.zeros((len(problem.capacity), problem.steps)))
         self.bound = -np.inf
         self.method: Method = "decomposition"
 
@@ -108,7 +108,8 @@ class _Run:
             return
         self.method = "decomposition and branching"
         self._keep(done.placement)
-        if done.proven and self.marks.exact and not self.best.key[0]:
+        windows_only = not np.isfinite(self.problem.alternative).any()
+        if done.proven and self.marks.exact and windows_only and not self.best.key[0]:
             self.bound = self.best.key[1]
 
     def _survivors(self, room: float) -> Options | None:
@@ -132,13 +133,14 @@ class _Run:
         self, usable: NDArray[np.int64], jobs: int, places: NDArray[np.int64] | None = None
     ) -> Solution:
         """Return the outcome in the numbering of the problem that was asked."""
+        self.repair.settle(self.best)
         made = Placement.empty(jobs)
         mine = np.arange(jobs) if places is None else places
         placed = self.best.candidate != NOWHERE
         made.candidate[mine[placed]] = usable[self.best.candidate[placed]]
         made.start_s[mine], made.score[mine] = self.best.start_s, self.best.score
         score = made.key[1]
-        bound = min(self.bound, score) if placed.any() else 0.0
+        bound = min(self.bound, score) if placed.any() else 0.0  # equal options differ by rounding
         exact = score - bound <= CLOSE * abs(score)
         return Solution(made, score, bound, self.ascent.prices, self.method, exact)
 
@@ -155,7 +157,12 @@ def _usable(problem: Problem) -> NDArray[np.int64]:
 def _only(problem: Problem, jobs: NDArray[np.bool_]) -> Problem:
     numbers = np.cumsum(jobs) - 1
     kept = problem.candidates.take(jobs[problem.candidates.job])
-    return replace(problem, jobs=int(jobs.sum()), candidates=replace(kept, job=numbers[kept.job]))
+    return replace(
+        problem,
+        jobs=int(jobs.sum()),
+        candidates=replace(kept, job=numbers[kept.job]),
+        alternative=problem.alternative[jobs],
+    )
 
 
 def _renumbered(placement: Placement, jobs: NDArray[np.bool_], problem: Problem) -> Placement:
