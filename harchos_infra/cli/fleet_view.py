@@ -91,9 +91,11 @@ def _pools(fleet: Fleet) -> Section:
     scarce = [found for found in fleet.pools if found.worth_usd > 0 or found.use.full]
     shown = scarce[:_POOLS_SHOWN]
     rows = tuple((f.pool.name, f"{f.use.peak:g} of {f.pool.quota.limit}", _worth(f)) for f in shown)
-    free = len(fleet.pools) - len(scarce)
+    closed = sum(found.pool.quota.limit == 0 for found in fleet.pools)
+    free = len(fleet.pools) - len(scarce) - closed
     lines = [f"and {len(scarce) - len(shown)} more"] if len(scarce) > len(shown) else []
     lines += [f"{free} others are never full"] if free else []
+    lines += [f"{closed} allow nothing at all"] if closed else []
     return Section("Quotas that bind", ("quota", "most at once", ""), rows, lines=tuple(lines))
 
 

@@ -34,6 +34,9 @@ CLOSE = 1e-7
 """Bound and plan this near each other, as a share, are the same."""
 _KEPT = 0.7
 _PATIENCE = 3
+_LEAST_PACE = 1e-3
+_FIRST_REPAIR = 24
+_FIRST_AIM = 0.03
 _WIDEN_AT = (4, 8, 16, 24, 32, 48, 64)
 
 
@@ -63,12 +66,13 @@ def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Flo
             best, best_prices, waited = bound, prices, 0
         elif (waited := waited + 1) >= _PATIENCE:
             pace, waited = pace * 0.7, 0
-        if step % REPAIR_EVERY == 0:
+        is_last = step == ITERATIONS or pace < _LEAST_PACE
+        if step % REPAIR_EVERY == _FIRST_REPAIR or is_last:
             last = priced if bound == best else pricing.price(best_prices)
-            target = min(target, repair(last, step == ITERATIONS))
-        if step in _WIDEN_AT and (capped := priced.value >= pricing.ceiling).any():
+            target = min(target, repair(last, is_last))
+        if step in _WIDEN_AT and (capped := pricing.capped(priced)).any():
             pricing.widen(capped)
-        if target - best <= CLOSE * abs(target):
+        if is_last or (np.isfinite(target) and target - best <= CLOSE * abs(target)):
             break
         excess = pricing.taken(priced.choice) - capacity
         average = _KEPT * average + (1 - _KEPT) * excess
@@ -76,6 +80,6 @@ def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Flo
         length = float((slope**2).sum())
         if length == 0.0:
             continue
-        aim = target if np.isfinite(target) else best + 0.1 * abs(best)
+        aim = target if np.isfinite(target) else best + _FIRST_AIM * abs(best)
         prices = np.maximum(best_prices + pace * (aim - best) / length * slope, 0.0)
     return Ascent(best, best_prices)

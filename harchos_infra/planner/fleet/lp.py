@@ -63,7 +63,7 @@ def branch(problem: Problem, marks: Marks, found: Options, *, all_placed: bool) 
     ).tocsr()
     use: csr_array = coo_array((units, (rows, columns)), shape=(len(limits), len(found))).tocsr()
     if not all_placed:
-        nowhere = np.full(len(jobs), len(jobs) * _SCALE + 1.0)
+        nowhere = len(jobs) * _SCALE + 1.0 - 1e-3 * np.arange(len(jobs)) / len(jobs)
         cost = np.concatenate([cost, nowhere])
         one = hstack([one, coo_array((np.ones(len(jobs)), (np.arange(len(jobs)),) * 2))]).tocsr()
         use = hstack([use, coo_array((len(limits), len(jobs)))]).tocsr()

@@ -72,6 +72,10 @@ class Pricing:
         self._wide[jobs] *= 2
         self._gather(jobs)
 
+    def capped(self, priced: Priced) -> Bools:
+        """Tell which jobs met their ceiling, so that their best may not be in hand."""
+        return (priced.value >= self.ceiling) & np.isfinite(self.ceiling)
+
     def price(self, prices: Floats) -> Priced:
         """Price every option in hand: `prices` has shape (pools, steps)."""
         reduced = _reduced(self.found, self._needs, prices)

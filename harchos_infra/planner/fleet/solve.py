@@ -53,20 +53,18 @@ class Solution:
 def solve(problem: Problem, *, branching: bool = True) -> Solution:
     """Place the jobs of a problem. Without `branching` the decomposition stands alone."""
     usable = _usable(problem)
-    run = _Run(replace(problem, candidates=problem.candidates.take(usable)))
-    run.decompose()
-    if branching:
-        run.branch()
-    placed = run.best.candidate != NOWHERE
-    if placed.all() or not placed.any():
-        return run.solution(usable, problem.jobs)
-    others = _Run(_only(run.problem, placed))
-    others.best = _renumbered(run.best, placed, run.problem)
-    others.decompose()
-    if branching:
-        others.branch()
-    mine = np.flatnonzero(placed[run.problem.candidates.job])
-    return others.solution(usable[mine], problem.jobs, np.flatnonzero(placed))
+    able = np.unique(problem.candidates.job[usable])
+    asked = replace(problem, candidates=problem.candidates.take(usable))
+    run = _Run(_only(asked, able))
+    run.work(branching)
+    placed = np.flatnonzero(run.best.candidate != NOWHERE)
+    if len(placed) < len(able) and len(placed):
+        kept = _Run(_only(run.problem, placed))
+        kept.best = _renumbered(run.best, placed, run.problem)
+        kept.work(branching)
+        usable = usable[np.isin(run.problem.candidates.job, placed)]
+        run, able = kept, able[placed]
+    return run.solution(usable, able, problem.jobs)
 
 
 class _Run:
@@ -82,9 +80,14 @@ class _Run:
         self.bound = -np.inf
         self.method: Method = "decomposition"
 
-    def decompose(self) -> None:
+    def work(self, branching: bool) -> None:
+        """Find prices, bound and plan, then choose exactly where that is asked for and small enough."""
+        if not self.problem.jobs:
+            return
         self.ascent = ascend(self.pricing, self._plan)
         self.bound = self.ascent.bound
+        if branching:
+            self._branch()
 
     def _plan(self, priced: Priced, thorough: bool) -> float:
         self._keep(self.repair.place(priced, thorough=thorough))
@@ -95,7 +98,7 @@ class _Run:
         if made.key < self.best.key:
             self.best = made
 
-    def branch(self) -> None:
+    def _branch(self) -> None:
         """Choose exactly among the options that can still win, where they are few enough."""
         without_place, score = self.best.key
         if not without_place and score - self.bound <= CLOSE * abs(score):
@@ -129,18 +132,15 @@ class _Run:
         slack = 1e-9 * abs(self.bound) + 1e-12
         return found.take(reduced - value[candidates.job[found.candidate]] <= room + slack)
 
-    def solution(
-        self, usable: NDArray[np.int64], jobs: int, places: NDArray[np.int64] | None = None
-    ) -> Solution:
-        """Return the outcome in the numbering of the problem that was asked."""
+    def solution(self, usable: NDArray[np.int64], able: NDArray[np.int64], jobs: int) -> Solution:
+        """Return the outcome in the numbering of the problem asked: its candidates `usable`, its jobs `able`."""
         self.repair.settle(self.best)
         made = Placement.empty(jobs)
-        mine = np.arange(jobs) if places is None else places
         placed = self.best.candidate != NOWHERE
-        made.candidate[mine[placed]] = usable[self.best.candidate[placed]]
-        made.start_s[mine], made.score[mine] = self.best.start_s, self.best.score
+        made.candidate[able[placed]] = usable[self.best.candidate[placed]]
+        made.start_s[able], made.score[able] = self.best.start_s, self.best.score
         score = made.key[1]
-        bound = min(self.bound, score) if placed.any() else 0.0  # equal options differ by rounding
+        bound = min(self.bound, score) if placed.any() else 0.0
         exact = score - bound <= CLOSE * abs(score)
         return Solution(made, score, bound, self.ascent.prices, self.method, exact)
 
@@ -154,19 +154,19 @@ def _usable(problem: Problem) -> NDArray[np.int64]:
     return places[undominated(candidates.take(places))]
 
 
-def _only(problem: Problem, jobs: NDArray[np.bool_]) -> Problem:
-    numbers = np.cumsum(jobs) - 1
-    kept = problem.candidates.take(jobs[problem.candidates.job])
+def _only(problem: Problem, jobs: NDArray[np.int64]) -> Problem:
+    """Return the problem of some jobs alone; their numbers are in rising order."""
+    kept = problem.candidates.take(np.isin(problem.candidates.job, jobs))
     return replace(
         problem,
-        jobs=int(jobs.sum()),
-        candidates=replace(kept, job=numbers[kept.job]),
+        jobs=len(jobs),
+        candidates=replace(kept, job=np.searchsorted(jobs, kept.job)),
         alternative=problem.alternative[jobs],
     )
 
 
-def _renumbered(placement: Placement, jobs: NDArray[np.bool_], problem: Problem) -> Placement:
-    places = np.cumsum(jobs[problem.candidates.job]) - 1
+def _renumbered(placement: Placement, jobs: NDArray[np.int64], problem: Problem) -> Placement:
+    places = np.cumsum(np.isin(problem.candidates.job, jobs)) - 1
     return Placement(places[placement.candidate[jobs]], placement.start_s[jobs], placement.score[jobs])
 
 
