@@ -26,8 +26,11 @@ def render_markdown(fleet: Fleet) -> str:
 def _headline(fleet: Fleet) -> list[str]:
     without = len(fleet.entries) - len(fleet.placed)
     moved = sum(1 for entry in fleet.placed if entry.plan is not entry.member.plan)
-    first = f"{len(fleet.entries)} workloads: {len(fleet.placed)} have a place"
-    lines = [first + (f", {without} none" if without else "")]
+    lines = [f"{len(fleet.entries)} workloads: {len(fleet.placed)} have a place"]
+    if len(fleet.entries) == 1:
+        lines = [f"1 workload: it has {'no' if without else 'a'} place"]
+    elif without:
+        lines[0] += f", {without} none"
     lines.append(_totals(fleet))
     if not fleet.pools:
         lines.append("no quota names an offer that they would use: each has what its own plan gives it")

@@ -129,6 +129,9 @@ def _why(plan: Plan) -> str:
 
 def _caution(plan: Plan) -> Iterator[str]:
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
+    if fleet := plan.inputs.get("fleet"):
+        quotas = fleet["quotas"]["path"]
+        yield f"chosen for a fleet of {fleet['workloads']} under {quotas}, not for this workload alone"
     if plan.inputs["signal"]["name"].startswith("replay"):
         yield "carbon figures replay past hours: they are no forecast of these"
 
