@@ -3,11 +3,11 @@
 make bench-planner                     # among the planner's other figures
 .venv/bin/python scripts/bench_fleet.py            # these alone
 
-The jobs are synthetic, drawn with a fixed seed: a GPU model of five (L4, T4, A10G, A100-80GB, H100-SXM; weights
-4, 3, 1, 1, 1), 1, 2, 4 or 8 of them (weights 60, 20, 12, 8), 1 to 24 h long, may start at an hour of the first
-four days and must be done 6 to 72 h after its length has passed. Each may run on every on-demand offer of the
-catalogue with its model and enough GPUs; watts, PUE, prices and hourly intensity are the package's own, from
-2022-07-01 on; carbon costs 190 USD/t. A quota holds for every model in every region.
+The jobs are synthetic, drawn with a fixed seed: a GPU model of five (L4, T4, A10G, A100-80GB, H100-SXM;
+weights 4, 3, 1, 1, 1), 1, 2, 4 or 8 of them (weights 60, 20, 12, 8), 1 to 24 h long, may start at an hour of
+the first four days and must be done 6 to 72 h after its length has passed. Each may run on every on-demand
+offer of the catalogue with its model and enough GPUs; watts, PUE, prices and hourly intensity are the
+package's own, from 2022-07-01 on; carbon costs 190 USD/t. A quota holds for every model in every region.
 """
 
 from __future__ import annotations

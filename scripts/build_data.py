@@ -383,6 +383,18 @@ def build_latency(source: Path) -> None:
     write_matrix(CATALOG / "latency.csv", both, sorted({target for _, target in both}))
 
 
+def build_throughput(source: Path) -> None:
+    """Write `throughput.csv`, a matrix of Gbit/s between regions on the clouds' premium networks."""
+    measured = {
+        (f"{row['src_provider']}/{row['src_region']}", f"{row['dst_provider']}/{row['dst_region']}"): round(
+            float(row["throughput_received_gbps"]), 2
+        )
+        for row in read(source / "network/throughput_multicloud_2022.csv.gz")
+        if row["src_network_tier"] == row["dst_network_tier"] == "PREMIUM"
+    }
+    write_matrix(CATALOG / "throughput.csv", measured, sorted({target for _, target in measured}))
+
+
 def write_matrix(path: Path, cells: dict[tuple[str, str], float], columns: list[str]) -> None:
     rows = sorted({origin for origin, _ in cells})
     write(
@@ -425,6 +437,7 @@ def main() -> None:
     build_embodied(source, listed)
     build_egress(source, regions)
     build_latency(source)
+    build_throughput(source)
     sources = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
     write_provenance(GRID, sources["grid"], {})
     write_provenance(CATALOG, sources["catalog"], {"spot_left_out": left_out})

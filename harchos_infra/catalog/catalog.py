@@ -65,6 +65,10 @@ class Catalog:
         """Return the list price of a GB between two regions; None where none is known."""
         return transfer.egress_usd_per_gb(source, target)
 
+    def throughput_gbps(self, source: Region, target: Region) -> float | None:
+        """Return the measured Gbit/s between two regions, VM to VM; None where nobody measured it."""
+        return transfer.throughput_gbps(source, target)
+
     def latency_ms(self, source: Region, target: Region) -> float | None:
         """Return the measured round trip between two regions; None where nobody measured it."""
         return latency.latency_ms(source, target)
@@ -107,6 +111,7 @@ class Catalog:
             for row in read_table("price_sources.csv")
         }
         ages["egress price"] = {"asOf": "2023-04-27", "source": "skyplane-project/skyplane@4602d9c"}
+        ages["throughput"] = {"asOf": "2022-02", "source": "skyplane-project/skyplane"}
         ages["latency"] = {"asOf": "2022-04-16", "source": "skyplane-project/skyplane"}
         return ages
 

@@ -19,7 +19,7 @@ from harchos_infra.catalog.table import read_table
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A modelled draw in watts and what it rests on."""
+    """A draw in watts and what it rests on."""
 
     watts: float
     basis: str

@@ -1,4 +1,4 @@
-"""Moving data between regions: what it costs and what it draws."""
+"""Moving data between regions: what it costs, what it draws and how long it takes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def egress_usd_per_gb(source: Region, target: Region) -> float | None:
     prices = _prices()
     listed = prices.get((source.id, target.id))
     return prices.get((source.id, "internet")) if listed is None else listed
+
+
+def throughput_gbps(source: Region, target: Region) -> float | None:
+    """Return the measured Gbit/s from one VM to another; None where nobody measured that pair."""
+    return _throughput().get((source.id, target.id))
+
+
+@cache
+def _throughput() -> dict[tuple[str, str], float]:
+    return read_matrix("throughput.csv")
 
 
 @cache

@@ -74,9 +74,11 @@ def follow(ledger: Ledger, lease: Lease) -> int:
 
 def _check_provider(plan: Plan, rehearse: bool) -> None:
     from harchos_infra.errors import HarchosError, InfeasibleError
+    from harchos_infra.runs.submit import check_runs
 
     if plan.chosen is None:
         raise InfeasibleError("nothing to apply: no candidate is feasible", hint=plan.nearest_miss)
+    check_runs(plan)
     provider = plan.chosen.segments[0].provider
     if provider != "local" and not rehearse:
         raise HarchosError(

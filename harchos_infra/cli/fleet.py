@@ -24,11 +24,20 @@ def make_fleet(
     from harchos_infra.planner.fleet.fleet import plan_fleet
     from harchos_infra.planner.fleet.member import Member
     from harchos_infra.planner.fleet.quota import Quotas, load_quotas
+    from harchos_infra.runs.calibration import read_calibration
 
     limits = Quotas() if quotas is None else load_quotas(quotas, Catalog.builtin())
     moment = parse_now(now)
     made = (make_plan(path, now=moment, signal=signal) for path in _files(paths, quotas))
-    members = [Member(loaded.workload, catalog_for(loaded), plan) for plan, loaded in made]
+    members = [
+        Member(
+            loaded.workload,
+            catalog_for(loaded),
+            plan,
+            read_calibration(loaded.workload.metadata.name),
+        )
+        for plan, loaded in made
+    ]
     return plan_fleet(members, quotas=limits, signal=parse_signal(signal))
 
 

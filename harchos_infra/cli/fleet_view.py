@@ -1,4 +1,4 @@
-"""A fleet for people: text for a terminal, Markdown for a pull request; all of it read from the fleet alone."""
+"""A fleet for people: text for a terminal, Markdown for a pull request; read from the fleet alone."""
 
 from __future__ import annotations
 

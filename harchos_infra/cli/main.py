@@ -10,6 +10,7 @@ import typer
 
 from harchos_infra.cli import (
     apply,
+    calibrate,
     carbon,
     config,
     destroy,
@@ -22,6 +23,7 @@ from harchos_infra.cli import (
     report,
     resume,
     schema,
+    simulate,
     status,
     sweep,
     validate,
@@ -47,6 +49,7 @@ app.command("regions")(regions.regions)
 app.command("offers")(offers.offers)
 app.command("carbon")(carbon.carbon)
 app.command("plan")(plan.plan)
+app.command("simulate")(simulate.simulate)
 app.command("render")(render.render)
 app.command("apply")(apply.apply)
 app.command("status")(status.status)
@@ -55,6 +58,7 @@ app.command("resume")(resume.resume)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(config.app, name="config")
 
 

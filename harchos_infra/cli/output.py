@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -82,6 +83,18 @@ def text_width(most: int) -> int:
 def note(text: str) -> None:
     """Print a remark on standard error, out of the way of what a pipe reads."""
     typer.echo(text, err=True)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page that others may be shown; HarchosError where the file cannot be written."""
+    from harchos_infra.errors import HarchosError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HarchosError(
+            f"{path}: {error.strerror}", hint="name a file in a folder that you can write to"
+        ) from error
 
 
 def discard(stream: TextIO) -> None:

@@ -44,6 +44,9 @@ def plan(
     quotas: Path = typer.Option(
         None, "--quotas", metavar="QUOTAS", help="How much may be up at once (docs/fleets.md)."
     ),
+    html: Path = typer.Option(
+        None, "--html", dir_okay=False, metavar="PAGE", help="Write a web page of the plan, too."
+    ),
     detailed_exitcode: bool = typer.Option(
         False, "--detailed-exitcode", help="Exit with 2 if something would be created."
     ),
@@ -53,15 +56,25 @@ def plan(
 ) -> None:
     """Decide when and where the workloads of FILE run; nothing is created."""
     if quotas is not None or len(files) > 1 or files[0].is_dir():
+        if html is not None:
+            raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
         _plan_fleet(files, quotas, now, signal, format, out, detailed_exitcode, explain)
         return
     from harchos_infra.cli.planning import make_plan
 
-    made, _ = make_plan(files[0], now=now, signal=signal)
+    made, loaded = make_plan(files[0], now=now, signal=signal)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
+    if html is not None:
+        from harchos_infra.cli.output import write_page
+        from harchos_infra.cli.plan_page import plan_page
+        from harchos_infra.cli.planning import catalog_for
+        from harchos_infra.grid.parse import parse_signal
+
+        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
+        note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")

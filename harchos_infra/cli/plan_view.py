@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import Any
 
 from harchos_infra.cli.sparkline import sparkline
-from harchos_infra.planner.plan import Plan, Rejection, Schedule
+from harchos_infra.planner.plan import Plan, Rejection, Schedule, Segment
 from harchos_infra.planner.wording import duration
 
 BASELINES = {"runNowCheapest": "run now, cheapest", "runNowHome": "run now, home"}
@@ -18,6 +18,7 @@ _LEAST = {"greenest": "carbon", "cheapest": "USD"}
 _LOSERS_SHOWN = 5
 _FRONT_SHOWN = 8
 _SPARK_WIDTH = 72
+_GAP_SHOWN = 1e-6
 WIDTH = 108
 """Columns of a plan where no terminal is narrower."""
 """Columns of a plan that is not printed on a narrower terminal."""
@@ -85,15 +86,20 @@ def headline(plan: Plan) -> list[str]:
     wait = (segment.start - plan.now).total_seconds()
     when = "start now" if plan.decision == "schedule_now" else f"wait {duration(wait)}"
     gpus = f", {segment.gpu_count:g} x {segment.gpu_model}" if segment.gpu_model else ""
-    nodes = f"{segment.nodes} x " if segment.nodes > 1 else ""
+    if segment.gpu_limit_watts is not None:
+        gpus += f" limited to {segment.gpu_limit_watts:g} W"
+    if len(plan.chosen.segments) > 1:
+        gpus += f", in {len(plan.chosen.segments)} segments"
+    nodes = _nodes(plan.chosen)
     return [
         f"{name}: {when}, then run on {nodes}{_place(plan.chosen)}{gpus}"
         if plan.decision == "defer"
         else f"{name}: {when} on {nodes}{_place(plan.chosen)}{gpus}",
-        f"from {_utc(segment.start)} to {_utc(segment.end)} UTC, "
+        f"from {_utc(segment.start)} to {_utc(plan.chosen.finish)} UTC, "
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
         *_savings(plan, plan.chosen),
+        *_gap(plan.chosen),
         *_caution(plan),
     ]
 
@@ -102,6 +108,8 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     """Yield the parts of the page in order."""
     if plan.chosen or any(plan.baselines.values()):
         yield _comparison(plan)
+    if plan.chosen is not None and len(plan.chosen.segments) > 1:
+        yield _segments(plan.chosen)
     if plan.horizon and plan.chosen is not None:
         yield _intensity(plan, plan.chosen)
     if plan.frontier:
@@ -112,12 +120,25 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     yield _inputs(plan)
 
 
+def cautions(plan: Plan) -> list[str]:
+    """Return what a reader must know before relying on the plan."""
+    return list(_caution(plan))
+
+
+def provenance(plan: Plan) -> Iterator[Section]:
+    """Yield what the figures rest on."""
+    yield _inputs(plan)
+
+
 def _why(plan: Plan) -> str:
     objective, summary = plan.inputs["objective"], plan.summary
     price = objective["carbonPriceUsdPerT"]
     least = f"USD + carbon at {price:g} USD/t" if price is not None else _LEAST[objective["name"]]
+    spec = plan.workload["spec"]
+    ways = "start" + " and with its best pauses" * bool(spec.get("interruptible"))
+    ways += " and node counts" * bool((spec.get("scaling") or {}).get("throughput"))
     starts = (
-        "each at every start within the deadline"
+        f"each at every {ways} within the deadline"
         if plan.inputs["horizon"]["deadline"]
         else "without a deadline nothing is deferred"
     )
@@ -125,6 +146,11 @@ def _why(plan: Plan) -> str:
         f"least {least} ({objective['name']}) of {summary['feasible']:,} feasible candidates "
         f"({summary['considered']:,} considered), {starts}"
     )
+
+
+def _gap(chosen: Schedule) -> Iterator[str]:
+    if chosen.gap > _GAP_SHOWN:
+        yield f"within the budgets: at most {chosen.gap:.2%} from the least that is possible"
 
 
 def _caution(plan: Plan) -> Iterator[str]:
@@ -163,14 +189,56 @@ def _comparison(plan: Plan) -> Section:
 
 def _figures(plan: Plan, schedule: Schedule) -> tuple[str, ...]:
     known = all(segment.embodied_gco2e_hour is not None for segment in schedule.segments)
+    count = len(schedule.segments)
     return (
-        _place(schedule),
+        _place(schedule) + (f" in {count} segments" if count > 1 else ""),
         _utc(schedule.start),
         f"{schedule.cost_usd:.4g}",
         f"{schedule.energy_kwh:.4g}",
         f"{_counted(plan, schedule):.4g}",
         f"{schedule.breakdown['embodiedGco2e']:.4g}" if known else "unpublished",
     )
+
+
+def _segments(chosen: Schedule) -> Section:
+    rows = tuple(
+        (
+            _segment_place(segment),
+            f"{segment.nodes}",
+            _utc(segment.start),
+            _utc(segment.end),
+            f"{segment.compute_usd:.4g}",
+            f"{segment.energy_kwh:.4g}",
+            f"{segment.mean_gco2_per_kwh:.4g}",
+            f"{segment.energy_kwh * segment.mean_gco2_per_kwh:.4g}",
+        )
+        for segment in chosen.segments
+    )
+    return Section(
+        "Segments of the chosen schedule",
+        ("where", "nodes", "from (UTC)", "to", "USD", "kWh", "g/kWh", "gCO2"),
+        rows,
+        right=(1, 4, 5, 6, 7),
+        lines=tuple(_parts(chosen)),
+    )
+
+
+def _parts(chosen: Schedule) -> Iterator[str]:
+    parts = chosen.breakdown
+    if parts["pauseKwh"]:
+        restart_s = max(segment.restart_s for segment in chosen.segments)
+        save_s = max(segment.save_s for segment in chosen.segments)
+        yield (
+            f"of it for pauses: {parts['pauseKwh']:.3g} kWh, {parts['pauseUsd']:.3g} USD, "
+            f"{parts['pauseGco2e']:.3g} g; a segment after a pause restarts for {duration(restart_s)}, "
+            f"one before it ends with {duration(save_s)} of saving"
+        )
+    for segment in chosen.segments:
+        if segment.move_usd or segment.move_gco2e:
+            yield (
+                f"the move into {segment.provider}/{segment.region} transfers for {segment.move_usd:.3g} USD "
+                f"and {segment.move_gco2e:.3g} g, beside the segments"
+            )
 
 
 def _carbon_note(plan: Plan) -> str:
@@ -186,13 +254,18 @@ def _carbon_note(plan: Plan) -> str:
 def _intensity(plan: Plan, chosen: Schedule) -> Section:
     values = plan.horizon["gco2PerKwh"]
     first = _moment(plan.horizon["start"])
-    hours = len(values)
-    step = -(-hours // _SPARK_WIDTH)
-    bins = [values[i : i + step] for i in range(0, hours, step)]
-    begin = int((chosen.start - first).total_seconds() // (3600 * step))
-    end = -(-(chosen.finish - first).total_seconds() // (3600 * step))
-    marks = "".join("^" if begin <= i < end else " " for i in range(len(bins))).rstrip()
-    each = "an hour" if step == 1 else f"{step} hours"
+    step_s = plan.horizon.get("stepS", 3600)
+    hours = len(values) * step_s // 3600
+    step = -(-len(values) // _SPARK_WIDTH)
+    bins = [values[i : i + step] for i in range(0, len(values), step)]
+    bin_s = step_s * step
+    spans = [
+        ((s.start - first).total_seconds() // bin_s, (s.end - first).total_seconds() / bin_s)
+        for s in chosen.segments
+        if s.zone == plan.horizon["zone"]
+    ]
+    marks = "".join("^" if any(a <= i < b for a, b in spans) else " " for i in range(len(bins))).rstrip()
+    each = "an hour" if bin_s == 3600 else f"{bin_s // 3600} hours" if bin_s > 3600 else duration(bin_s)
     return Section(
         f"Intensity of {plan.horizon['zone']}, {min(values):.4g} to {max(values):.4g} gCO2/kWh, "
         f"{hours} h from {_utc(first)} UTC",
@@ -262,12 +335,14 @@ def _inputs(plan: Plan) -> Section:
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))
     if plan.chosen is not None:
-        segment = plan.chosen.segments[0]
-        rows += [
-            ("price taken", f"{segment.price_usd_hour:g} USD/h, {_aged(plan, segment.price_as_of)}"),
-            ("power", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
-            ("PUE", f"{segment.pue:g}; {segment.pue_basis}"),
-        ]
+        places = {segment.offer: segment for segment in plan.chosen.segments}
+        for segment in places.values():
+            at = f" ({segment.region})" if len(places) > 1 else ""
+            rows += [
+                (f"price taken{at}", f"{segment.price_usd_hour:g} USD/h, {_aged(plan, segment.price_as_of)}"),
+                (f"power{at}", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
+                (f"PUE{at}", f"{segment.pue:g}; {segment.pue_basis}"),
+            ]
     if objective["carbonPriceSource"]:
         rows.append(
             (
@@ -296,10 +371,20 @@ def _counted(plan: Plan, schedule: Schedule) -> float:
 
 
 def _place(schedule: Schedule) -> str:
-    return ", then ".join(
-        f"{s.provider}/{s.region} {s.instance_type}{' (spot)' if s.market == 'spot' else ''}"
-        for s in schedule.segments
-    )
+    return ", then ".join(dict.fromkeys(_segment_place(segment) for segment in schedule.segments))
+
+
+def _segment_place(segment: Segment) -> str:
+    spot = " (spot)" if segment.market == "spot" else ""
+    return f"{segment.provider}/{segment.region} {segment.instance_type}{spot}"
+
+
+def _nodes(schedule: Schedule) -> str:
+    counts = {segment.nodes for segment in schedule.segments}
+    least, most = min(counts), max(counts)
+    if least < most:
+        return f"{least} to {most} x "
+    return f"{most} x " if most > 1 else ""
 
 
 def _name(lost: Rejection) -> str:

@@ -26,6 +26,7 @@ def make_plan(
     from harchos_infra.cli.moment import parse_now
     from harchos_infra.grid.parse import parse_signal
     from harchos_infra.planner.planner import plan
+    from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
 
     loaded = load(path)
@@ -37,6 +38,7 @@ def make_plan(
         signal=parse_signal(signal),
         now=moment,
         source={"path": str(path), "sha256": loaded.sha256},
+        measured=read_calibration(loaded.workload.metadata.name),
     )
     return made, loaded
 
@@ -50,28 +52,9 @@ def _say_what_is_in_vain(loaded: LoadedWorkload) -> None:
 
 def catalog_for(loaded: LoadedWorkload) -> Catalog:
     """Return the built-in catalogue, with this machine if the workload may run on it."""
-    from harchos_infra.catalog import Catalog
+    from harchos_infra.runs import catalog
 
-    catalog = Catalog.builtin()
-    place = loaded.workload.spec.placement
-    if "local" not in place.providers:
-        return catalog
-    from harchos_infra.catalog.machine import add_this_machine
-    from harchos_infra.errors import HarchosError
-    from harchos_infra.settings import Settings
-
-    settings = Settings.load()
-    if settings.local_zone is None:
-        raise HarchosError(
-            "this machine's grid zone is not known: local.zone is not set",
-            hint="harchos config set local.zone DE (`harchos carbon ZONE` shows whether a zone is known)",
-        )
-    return add_this_machine(
-        catalog,
-        zone=settings.local_zone,
-        pue=settings.local_pue,
-        price_usd_hour=settings.local_price_usd_hour,
-    )
+    return catalog.catalog_for(loaded.workload)
 
 
 def plan_or_replan(

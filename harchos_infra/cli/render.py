@@ -99,11 +99,12 @@ def _specs(submission: Submission, out: Path, *, now: datetime) -> list[HubSpec]
 
     from harchos_infra.errors import HarchosError, InfeasibleError
     from harchos_infra.provision.hub_spec import HubSpec
-    from harchos_infra.runs.submit import plan_hash, ttl_s
+    from harchos_infra.runs.submit import check_runs, plan_hash, ttl_s
 
     plan = submission.plan
     if plan.chosen is None:
         raise InfeasibleError("nothing to render: no candidate is feasible", hint=plan.nearest_miss)
+    check_runs(plan)
     workload = submission.loaded.workload.metadata.name
     run = f"{workload}-{plan_hash(plan)[:6]}"
     specs = []

@@ -32,8 +32,7 @@ def report(
     """Report what a run took: energy, carbon and money, planned, realised and against the baselines."""
     from datetime import UTC, datetime
 
-    from harchos_infra.cli.output import note
-    from harchos_infra.errors import HarchosError
+    from harchos_infra.cli.output import note, write_page
     from harchos_infra.report.account import account
     from harchos_infra.report.method import rehearsal_label
     from harchos_infra.runs.ledger import Ledger
@@ -44,12 +43,7 @@ def report(
     if out is None:
         typer.echo(text, nl=False)
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HarchosError(
-            f"{out}: {error.strerror}", hint="name a file in a folder you can write to"
-        ) from error
+    write_page(out, text)
     label = rehearsal_label(record)
     note(f"{out}: report of {record.id}" + (f" ({label})" if label else ""))
 

@@ -61,6 +61,8 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
         "outcome": row["outcome"],
         "reason": row["reason"],
         "driven": alive and ledger.is_owned(row["id"]),
+        "start": segment["start"],
+        "moved": ledger.last_event(row["id"], "moved"),
         "place": f"{segment['provider']}/{segment['region']}",
         "instanceType": segment["instanceType"],
         "createdAt": datetime.fromtimestamp(row["created_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -108,6 +110,10 @@ def _print(runs: list[dict[str, Any]], resources: list[Resource], *, each: bool)
             print_table(["kind", "id", "detail"], [[r.kind, r.id, _line(r.detail)] for r in resources])
     else:
         typer.echo("no live hub on this machine")
+    for waiting in (r for r in runs if r["phase"] == "wait"):
+        note(f"{waiting['run']} waits for {waiting['start']}")
+    for run in (r for r in runs if r["moved"]):
+        note(f"{run['run']} moved: {run['moved']}")
     if any(not r["driven"] and r["phase"] != "done" for r in runs):
         note("abandoned: no live process drives it; `harchos resume RUN` goes on, `harchos sweep` ends it")
 

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from harchos_infra.errors import HarchosError
 
+WITH_HUBS = frozenset({"local"})
+"""Providers that hubs can be made on in this release."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 
@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 _SUFFIXES = (".csv", ".csv.gz")
 _TIME, _VALUE = "timestamp", "gco2_per_kwh"
 _HOUR = timedelta(hours=1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Hourly intensity of one file: hours from 1970 to the first value, and the values in g/kWh."""
+    """Hourly intensity of one file: hours from 1970 to the first value, and the values in g/kWh.
+
+    `carbon_columns` are the names of all its columns of carbon: two factor sets may differ in them.
+    """
 
     first: int
     values: NDArray[np.float64]
+    carbon_columns: tuple[str, ...] = (_VALUE,)
 
     @property
     def end(self) -> int:
@@ -50,7 +55,7 @@ class FileReplay:
 
     def __init__(self, path: Path) -> None:
         """Find the zone files at `path`; each is read and checked when its zone is first asked for."""
-        self._files = _zone_files(path)
+        self._files = zone_files([path])
         self._path = path
         self._traces: dict[str, Trace] = {}
 
@@ -114,27 +119,38 @@ class FileReplay:
         return digest.hexdigest()
 
 
+_PATH_HINT = "a file ZONE.csv or ZONE.csv.gz, or a directory of them"
 _YEAR_HINT = "give a start inside it, or a file of at least a year (8,760 hours)"
 
 
-def _zone_files(path: Path) -> dict[str, Path]:
-    if not path.exists():
-        raise HarchosError(f"{path}: no such file or directory", hint="`--signal replay:ZONEFILE|DIR`")
-    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+def zone_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the file of each zone among files `ZONE.csv[.gz]` and directories of them."""
     files: dict[str, Path] = {}
-    for file in candidates:
-        suffix = next((s for s in _SUFFIXES if file.name.endswith(s)), None)
-        if suffix is None:
-            continue
-        zone = file.name.removesuffix(suffix)
-        if zone in files:
-            raise HarchosError(
-                f"{file}: zone {zone} has a second file, {files[zone]}", hint="remove one of them"
-            )
-        files[zone] = file
+    for path in paths:
+        if not path.exists():
+            raise HarchosError(f"{path}: no such file or directory", hint=_PATH_HINT)
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            zone = _zone_of(file)
+            if zone in files:
+                raise HarchosError(
+                    f"{file}: zone {zone} has a second file, {files[zone]}", hint="remove one of them"
+                )
+            if zone is not None:
+                files[zone] = file
+            elif file == path:
+                raise _no_zone_file(path)
     if not files:
-        raise HarchosError(f"{path}: no zone file", hint="name it ZONE.csv or ZONE.csv.gz, such as DE.csv")
+        raise _no_zone_file(paths[0])
     return files
+
+
+def _no_zone_file(path: Path) -> HarchosError:
+    return HarchosError(f"{path}: no zone file", hint="name it ZONE.csv or ZONE.csv.gz, such as DE.csv")
+
+
+def _zone_of(file: Path) -> str | None:
+    suffix = next((s for s in _SUFFIXES if file.name.endswith(s)), None)
+    return None if suffix is None else file.name.removesuffix(suffix)
 
 
 def _places(trace: Trace, wanted: int, hours: int) -> NDArray[np.int64]:
@@ -153,9 +169,22 @@ def _span(trace: Trace) -> str:
 
 def read_trace(path: Path) -> Trace:
     """Read and check one zone file; HarchosError names file and line of what is wrong with it."""
+    return read_lines(path, _trace_of)
+
+
+def read_lines(path: Path, parse: Callable[[Iterator[list[str]]], T]) -> T:
+    """Return what `parse` makes of a CSV file's lines, zipped or not.
+
+    A BadLineError that it raises becomes a HarchosError with file and line, as does what cannot be read.
+    """
     try:
         with _open(path) as stream:
-            return _parse(path, stream)
+            reader = csv.reader(stream)
+            try:
+                return parse(reader)
+            except BadLineError as error:
+                where = f"{path}:{max(reader.line_num, 1)}"
+                raise HarchosError(f"{where}: {error.what}", hint=error.hint) from None
     except (OSError, EOFError) as error:
         raise HarchosError(f"{path}: cannot be read: {error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -168,18 +197,8 @@ def _open(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _parse(path: Path, stream: TextIO) -> Trace:
-    reader = csv.reader(stream)
-    try:
-        first, values = _series(reader)
-    except _BadLineError as error:
-        where = f"{path}:{max(reader.line_num, 1)}"
-        raise HarchosError(f"{where}: {error.what}", hint=error.hint) from None
-    return Trace(hours_since_epoch(first), np.array(values))
-
-
-class _BadLineError(Exception):
-    """What is wrong with the line just read, and what to do."""
+class BadLineError(Exception):
+    """For `read_lines`: what is wrong with the line just read, and what to do."""
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
@@ -187,73 +206,82 @@ class _BadLineError(Exception):
         self.hint = hint
 
 
-def _series(reader: Iterator[list[str]]) -> tuple[datetime, list[float]]:
-    time_column, value_column = _columns(next(reader, []))
-    cells = max(time_column, value_column) + 1
+def _trace_of(reader: Iterator[list[str]]) -> Trace:
+    header = next(reader, [])
+    time_column, value_column = places = column_places(header, (_TIME, _VALUE))
     values: list[float] = []
     first = expected = None
     for row in reader:
         if not row:
             continue
-        if len(row) < cells:
-            raise _BadLineError(f"{len(row)} cells where the header has more", "complete the line")
-        moment = _moment(row[time_column])
+        check_complete(row, places)
+        moment = hour_in(row[time_column])
         if expected is None:
             first = moment
         elif moment != expected:
             raise _out_of_step(moment, expected)
         expected = moment + _HOUR
-        values.append(_value(row[value_column]))
+        values.append(grams_in(row[value_column], _VALUE))
     if first is None:
-        raise _BadLineError("no line of data", f"write lines of {_TIME},{_VALUE} below the header")
-    return first, values
+        raise BadLineError("no line of data", f"write lines of {_TIME},{_VALUE} below the header")
+    carbon = tuple(name.strip() for name in header if "gco2" in name)
+    return Trace(hours_since_epoch(first), np.array(values), carbon)
 
 
-def _columns(header: list[str]) -> tuple[int, int]:
+def check_complete(row: list[str], places: list[int]) -> None:
+    """Raise BadLineError for a line without a cell in each of these places."""
+    if len(row) <= max(places):
+        raise BadLineError(f"{len(row)} cells where the header has more", "complete the line")
+
+
+def column_places(header: list[str], wanted: tuple[str, ...]) -> list[int]:
+    """Return where the header has each wanted column; raise BadLineError if one is missing."""
     names = [name.strip() for name in header]
-    missing = [name for name in (_TIME, _VALUE) if name not in names]
+    missing = [name for name in wanted if name not in names]
     if missing:
-        raise _BadLineError(
+        raise BadLineError(
             f"missing column {' and '.join(missing)}",
-            f"the first line must name the columns: {_TIME},{_VALUE}",
+            f"the first line must name the columns: {','.join(wanted)}",
         )
-    return names.index(_TIME), names.index(_VALUE)
+    return [names.index(name) for name in wanted]
 
 
-def _moment(text: str) -> datetime:
+def hour_in(text: str) -> datetime:
+    """Return the UTC time that a cell means; raise BadLineError unless it is the start of an hour."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise _BadLineError(
+        raise BadLineError(
             f"{text!r} is not a time", "write ISO 8601, such as 2022-01-01T00:00:00Z"
         ) from None
     if moment.tzinfo is None:
-        raise _BadLineError(f"{text!r} has no time zone", f"write {text.strip()}Z if it is in UTC")
+        raise BadLineError(f"{text!r} has no time zone", f"write {text.strip()}Z if it is in UTC")
     moment = moment.astimezone(UTC)
     if moment.minute or moment.second or moment.microsecond:
-        raise _BadLineError(f"{text!r} is not the start of an hour", "average the file to hours")
+        raise BadLineError(f"{text!r} is not the start of an hour", "average the file to hours")
     return moment
 
 
-def _out_of_step(moment: datetime, expected: datetime) -> _BadLineError:
+def _out_of_step(moment: datetime, expected: datetime) -> BadLineError:
     if moment > expected:
         missing = (moment - expected) // _HOUR
-        return _BadLineError(
+        return BadLineError(
             f"gap: {missing} h missing before {moment:%Y-%m-%dT%H:%MZ}",
             "fill the gap in the file, so that it is known how; nothing is made up here",
         )
     if moment == expected - _HOUR:
-        return _BadLineError(f"duplicate time {moment:%Y-%m-%dT%H:%MZ}", "keep one line an hour")
-    return _BadLineError(f"{moment:%Y-%m-%dT%H:%MZ} comes after a later time", "sort by timestamp")
+        return BadLineError(f"duplicate time {moment:%Y-%m-%dT%H:%MZ}", "keep one line an hour")
+    return BadLineError(f"{moment:%Y-%m-%dT%H:%MZ} comes after a later time", "sort by timestamp")
 
 
-def _value(text: str) -> float:
+def grams_in(text: str, column: str) -> float:
+    """Return the g/kWh that a cell means; raise BadLineError unless it is finite and 0 or more."""
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
     if not isfinite(value) or value < 0:
-        raise _BadLineError(
-            f"{_VALUE} is {text!r}", "a number of grams per kWh, 0 or more, is needed in every line"
+        raise BadLineError(
+            f"{column} is {text!r}", "a number of grams per kWh, 0 or more, is needed in every line"
         )
     return value

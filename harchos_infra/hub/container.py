@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harchos_infra.hub import proc
 from harchos_infra.hub.cgroup import Cgroup
 from harchos_infra.hub.directory import MARK_DIRECTORY, Directory, Identity
 from harchos_infra.hub.engine import Engine, EngineError
@@ -24,12 +27,15 @@ from harchos_infra.hub.ttl import Ttl
 ROOT = PurePosixPath("/harchos")
 _USER = 1000
 _TTL_MARGIN_S = 15
+_DEAF_S = 5.0
+_LOOK_S = 0.1
 _INITS = ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")
 _CLIENT_NAMES = re.compile(
     r"PATH|HOME|TMPDIR|LD_\w+|XDG_\w+|CONTAINERS_\w+|CONTAINER_\w+|DOCKER_\w+|BUILDAH_\w+|STORAGE_\w+|GODEBUG|NOTIFY_SOCKET"
 )
 _AS_INIT = (
-    'trap "kill -TERM -\\$job" TERM; setsid "$@" & job=$!; '
+    'end() { asked=1; [ -z "$job" ] || { asked=; kill -TERM -"$job" 2>/dev/null || kill -TERM "$job"; }; }; '
+    'trap end TERM; setsid "$@" & job=$!; [ -z "$asked" ] || end; '
     'while :; do wait "$job"; code=$?; kill -0 "$job" 2>/dev/null || exit "$code"; done'
 )
 """Pid 1 ignores signals it has no handler for: a shell takes them for the job and passes them on."""
@@ -106,9 +112,20 @@ class ContainerRunner:
         return code if code is None or code >= 0 else 128 - code
 
     def terminate(self) -> None:
-        """Send SIGTERM to the container's first process."""
+        """Send SIGTERM to the container's first process, as soon as there is one that hears it."""
+        until = time.monotonic() + _DEAF_S
+        while self.poll() is None and time.monotonic() < until and not self._hears():
+            time.sleep(_LOOK_S)
         with suppress(EngineError):
             self._engine.run("kill", "--signal", "TERM", self._container)
+
+    def _hears(self) -> bool:
+        """Tell whether the container is up and, where its first process is our shell, has its handler."""
+        try:
+            pid = int(self._engine.run("inspect", "--format", "{{.State.Pid}}", self._container))
+        except (EngineError, ValueError):
+            return False
+        return pid > 0 and (not self._image.host or proc.handles(pid, "sh", signal.SIGTERM))
 
     def kill(self) -> None:
         """Remove the hub's containers, then whatever is left in its cgroup."""

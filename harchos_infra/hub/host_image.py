@@ -8,7 +8,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from harchos_infra.hub.engine import Engine
+from harchos_infra.hub.engine import Engine, EngineError
 
 _FOLDERS = ("etc", "home", "opt", "proc", "root", "run", "sys", "tmp", "dev", "usr", "var/tmp", "harchos")
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -35,7 +35,11 @@ def ensure_host_image(engine: Engine) -> str:
     tree = _tree()
     name = f"localhost/harchos-host:{hashlib.sha256(tree).hexdigest()[:12]}"
     if not engine.has_image(name):
-        engine.run("import", "-", name, data=tree, timeout_s=60)
+        try:
+            engine.run("import", "-", name, data=tree, timeout_s=60)
+        except EngineError:
+            if not engine.has_image(name):  # else another hub has just imported it
+                raise
     return name
 
 

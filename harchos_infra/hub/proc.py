@@ -116,6 +116,16 @@ def cpu_seconds(pid: int) -> float:
     return 0.0 if stat is None else sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+def handles(pid: int, name: str, number: int) -> bool:
+    """Return whether a process has got as far as running program `name` with a handler for a signal."""
+    try:
+        text = (_PROC / str(pid) / "status").read_text(errors="replace")
+    except OSError:
+        return False
+    fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    return fields["Name"] == name and bool(int(fields["SigCgt"], 16) >> (number - 1) & 1)
+
+
 def die_with_parent(parent_pid: int, number: int) -> None:
     """Ask for a signal when the parent ends; takes it at once if the parent is already gone."""
     _prctl(_PR_SET_PDEATHSIG, number)

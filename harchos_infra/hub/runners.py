@@ -33,11 +33,13 @@ def choose_runner(
     refusals: list[str] = []
     for engine in _engines(job, directory, cgroup):
         try:
-            network = _network(job, engine)
+            engine.run("info")
+            host = Image(ensure_host_image(engine), host=True)
+            network = _network(job, engine, host)
         except EngineError as error:
             refusals.append(str(error))
             continue
-        image, detail = _image(job, engine, cancelled)
+        image, detail = _image(job, engine, host, cancelled)
         where = f"{engine.name}, {detail}, {'the host' if network == 'host' else 'its own'} network"
         return ContainerRunner(engine, image, job, identity, directory, checkpoints, cgroup, network, where)
     if job.engine in ("podman", "docker"):
@@ -55,14 +57,12 @@ def _engines(job: Job, directory: Directory, cgroup: Cgroup) -> list[Engine]:
     return [engine for engine in installed_engines(conf) if job.engine in ("auto", engine.name)]
 
 
-def _network(job: Job, engine: Engine) -> str | None:
+def _network(job: Job, engine: Engine, image: Image) -> str | None:
     """Return the network on which a container runs here; raises EngineError if none does.
 
     A service must be reached at 127.0.0.1, so it shares the host's; so does any job where the engine's
     own network is broken.
     """
-    engine.run("info")
-    image = Image(ensure_host_image(engine), host=True)
     if not job.service:
         try:
             probe(engine, image, None)
@@ -73,9 +73,8 @@ def _network(job: Job, engine: Engine) -> str | None:
     return "host"
 
 
-def _image(job: Job, engine: Engine, cancelled: Callable[[], bool]) -> tuple[Image, str]:
+def _image(job: Job, engine: Engine, host: Image, cancelled: Callable[[], bool]) -> tuple[Image, str]:
     """Return the image to run, and what is said of it. Raises RunnerError if it must be had and cannot."""
-    host = Image(ensure_host_image(engine), host=True)
     if job.image is None or job.image_policy == "host":
         return host, "this machine's own Python and system, read-only"
     for name in (job.image, qualified(job.image)):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import traceback
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,6 +65,9 @@ class Worker:
             phase, reason = self._carry_out()
         except (JobError, RunnerError, MailboxError, OSError) as error:
             phase, reason = "failed", str(error)
+        except Exception as error:  # an error of the agent's own: the log has where, the status has what
+            traceback.print_exc()
+            phase, reason = "failed", f"the agent failed: {type(error).__name__}: {error}"
         self._board.change(phase=phase, reason=reason, finished_at=now())
         soonest = time.monotonic() + _INSIST_S
         self._board.insist(lambda: time.monotonic() > soonest and self._endings.now() is not None)

@@ -9,6 +9,11 @@ from typing import Any
 from harchos_infra.planner.plan import Plan, Schedule
 
 TOLERANCE = 0.05
+_SOURCES = {
+    "catalog": "the price catalogue",
+    "signal": "the carbon signal",
+    "measured": "what runs were measured to take",
+}
 START_GRACE = timedelta(minutes=15)
 """A start this long ago still counts as now: the time between `plan` and `apply`."""
 
@@ -16,9 +21,10 @@ START_GRACE = timedelta(minutes=15)
 def drift(old: Plan, new: Plan, *, tolerance: float = TOLERANCE) -> list[str]:
     """Return what has moved from `old` to `new`, a plan of the same file made now; empty where it holds.
 
-    With the same catalogue and signal no figure can have moved. Where one of them changed, price, power, cost
-    and mean intensity of the planned offer are compared with what it has in the new plan, and the new winner
-    with the old; an offer that is neither chosen nor on the front any more has lost too much to be applied.
+    With the same catalogue, signal and measurements no figure can have moved. Where one of them changed,
+    price, power, cost and mean intensity of the planned offer are compared with what it has in the new plan,
+    and the new winner with the old; an offer that is neither chosen nor on the front any more has lost too
+    much to be applied.
     """
     return [*_workload(old, new), *_time(old, new), *_figures(old, new, tolerance)]
 
@@ -40,27 +46,30 @@ def _time(old: Plan, new: Plan) -> Iterator[str]:
 
 
 def _figures(old: Plan, new: Plan, tolerance: float) -> Iterator[str]:
-    sources = ("catalog", "signal")
-    changed = [s for s in sources if old.inputs[s]["fingerprint"] != new.inputs[s]["fingerprint"]]
+    changed = [s for s in _SOURCES if _fingerprint(old, s) != _fingerprint(new, s)]
     if not changed or old.chosen is None:
         return
     if new.chosen is None:
         yield f"nothing fits any more: {new.nearest_miss}"
         return
-    what = {"catalog": "the price catalogue", "signal": "the carbon signal"}
     same = _same_offer(old.chosen, new)
     if same is None:
         fate = _fate(old.chosen, new)
-        yield f"{' and '.join(what[s] for s in changed)} changed, and {fate}"
+        yield f"{' and '.join(_SOURCES[s] for s in changed)} changed, and {fate}"
         return
     yield from _moved(old.chosen, same, tolerance)
-    if new.chosen.segments[0].offer != old.chosen.segments[0].offer:
+    if new.chosen.offers != old.chosen.offers:
         yield from _winner(old.chosen, new.chosen, tolerance)
+
+
+def _fingerprint(plan: Plan, source: str) -> str | None:
+    found: str | None = plan.inputs.get(source, {}).get("fingerprint")
+    return found
 
 
 def _same_offer(old: Schedule, new: Plan) -> Schedule | None:
     schedules = (new.chosen, *new.frontier, *new.baselines.values())
-    return next((s for s in schedules if s and s.segments[0].offer == old.segments[0].offer), None)
+    return next((s for s in schedules if s and s.offers == old.offers), None)
 
 
 def _fate(old: Schedule, new: Plan) -> str:
@@ -76,7 +85,7 @@ def _moved(old: Schedule, new: Schedule, tolerance: float) -> Iterator[str]:
     before, after = old.segments[0], new.segments[0]
     figures: dict[str, tuple[float, float]] = {
         "price": (before.price_usd_hour, after.price_usd_hour),
-        "modelled power": (before.power_watts * before.pue, after.power_watts * after.pue),
+        "power": (before.power_watts * before.pue, after.power_watts * after.pue),
         "cost": (old.cost_usd, new.cost_usd),
         "carbon intensity of its window": (_mean(old), _mean(new)),
     }

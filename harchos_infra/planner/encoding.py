@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.planner.plan import SCHEMA, Plan
+from harchos_infra.planner.plan import SCHEMA, Plan, Segment
 
 _DIGITS = 10
 _YEARS = range(2000, 2200)
@@ -27,7 +27,9 @@ _NEEDED_INPUTS = (
 def encode(value: Any) -> Any:
     """Return plain JSON values. Keys of mappings stay as they are; fields become camelCase."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {key: encode(getattr(value, name)) for name, key in _keys(type(value))}
+        left_out = _left_out(type(value))
+        items = ((name, key, getattr(value, name)) for name, key in _keys(type(value)))
+        return {key: encode(item) for name, key, item in items if item is not None or name not in left_out}
     if isinstance(value, datetime):
         return utc_text(value)
     if isinstance(value, float):
@@ -77,6 +79,12 @@ def decode_plan(document: Any) -> Plan:
     return plan
 
 
+def decode_segment(document: Any) -> Segment:
+    """Read one segment of a plan's JSON object, as `encode` wrote it."""
+    segment: Segment = _decode_fields(Segment, document)
+    return segment
+
+
 @cache
 def _keys(kind: Any) -> tuple[tuple[str, str], ...]:
     return tuple((f.name, _camel(f.name)) for f in fields(kind))
@@ -85,6 +93,11 @@ def _keys(kind: Any) -> tuple[tuple[str, str], ...]:
 @cache
 def _optional(kind: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(kind) if not (f.default is f.default_factory is MISSING))
+
+
+@cache
+def _left_out(kind: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind) if f.metadata.get("left_out"))
 
 
 def _camel(name: str) -> str:

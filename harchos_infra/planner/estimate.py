@@ -6,9 +6,12 @@
     transfer    = GB x kWh per GB x mean intensity of both ends     (the low end of a range; both are kept)
     USD         = nodes x price x hours + GB x egress price
 
-Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a run, into
-the chosen region; in which hour is not planned, so the intensity of both ends is their mean over the horizon.
-Power, price and embodied share do not depend on the start: of a candidate, only the mean intensity does.
+Hours are those for which the machine is taken: the estimated run time; where runs of the same work on the
+same machine were measured, their mean start-up and run time. Measured watts stand in for the model's
+likewise. Whole instances are paid and powered: GPUs that the workload does not use idle. Data is moved once a
+run, into the chosen region; in which hour is not planned, so the intensity of both ends is their mean over
+the horizon. Power, price and embodied share do not depend on the start: of a candidate, only the mean
+intensity does.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ import numpy as np
 
 from harchos_infra.catalog import Catalog, Estimate, Offer, Region
 from harchos_infra.grid.signal import Signal
+from harchos_infra.planner.course import Course
 from harchos_infra.planner.fit import Miss
 from harchos_infra.planner.horizon import Horizon
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S, breakpoint_starts, earliest_least, window_means
+from harchos_infra.workload.document import PowerMode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +44,7 @@ ASSUMED_CPU_UTILIZATION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Moving the workload's data into a region: USD, and gCO2eq at the two ends of the energy range."""
+    """Moving data from region to region: USD, and gCO2eq at the two ends of the energy range."""
 
     usd: float
     gco2e_low: float
@@ -51,7 +56,10 @@ class Estimates:
     """One entry a candidate in every array. Starts are seconds from the horizon's beginning.
 
     `embodied_g` is NaN where nobody has published a figure; `best_mean` and `now_mean` are the mean intensity
-    of the greenest window and of the one that starts at once, in g/kWh.
+    of the greenest window and of the one that starts at once, in g/kWh. Each offer has an entry for its
+    greatest power, and may have more: for other power modes, and for schedules that are more than a window
+    (`courses`, with the span from their start to their end as `duration_s`). `offer_of` is the first entry of
+    the same offer.
     """
 
     horizon: Horizon
@@ -59,6 +67,15 @@ class Estimates:
     offers: tuple[Offer, ...]
     regions: tuple[Region, ...]
     power: tuple[Estimate, ...]
+    modes: tuple[PowerMode | None, ...]
+    courses: tuple[Course | None, ...]
+    offer_of: Ints
+    rows: Ints
+    """Row of the zone in the horizon's intensity."""
+    node_kw: Floats
+    """Draw of one node, PUE included."""
+    price_usd_hour: Floats
+    embodied_g_hour: Floats
     duration_s: Ints
     energy_kwh: Floats
     compute_usd: Floats
@@ -69,6 +86,11 @@ class Estimates:
     best_start_s: Ints
     best_mean: Floats
     now_mean: Floats
+
+    @property
+    def has_several_entries(self) -> bool:
+        """Whether an offer has more than one entry."""
+        return bool((self.offer_of != np.arange(len(self.offers))).any())
 
     @property
     def cost_usd(self) -> Floats:
@@ -93,20 +115,21 @@ def estimate(
     request: Request, catalog: Catalog, signal: Signal, offers: Sequence[Offer]
 ) -> tuple[Estimates, list[tuple[Offer, Miss]]]:
     """Return the estimates of those offers that can be estimated, and of the others why not."""
-    longest_s = max((request.duration_s(model) or 1 for model in {o.gpu_model for o in offers}), default=1)
+    kinds = {(offer.provider, offer.instance_type): offer for offer in offers}.values()
+    longest_s = max((request.longest_s(offer) for offer in kinds), default=1)
     regions = {catalog.regions[place] for place in {(o.provider, o.region) for o in offers}}
     zones = {region.zone for region in (*regions, *(region for region, _ in request.data)) if region.zone}
     figures = _Figures(request, catalog, Horizon.of(request, signal, zones, longest_s))
     found: list[_Entry] = []
     misses: list[tuple[Offer, Miss]] = []
     for offer in offers:
-        machine, place = figures.machine(offer), figures.place(offer)
-        if isinstance(machine, Miss):
-            misses.append((offer, machine))
+        machines, place = figures.machines(offer), figures.place(offer)
+        if isinstance(machines, Miss):
+            misses.append((offer, machines))
         elif isinstance(place, Miss):
             misses.append((offer, place))
         else:
-            found.append((offer, machine, place))
+            found += [(offer, machine, place) for machine in machines]
     return _arrays(request, figures.horizon, found), misses
 
 
@@ -116,6 +139,7 @@ class _Machine(NamedTuple):
     duration_s: int
     power: Estimate
     embodied_g_hour: float
+    mode: PowerMode | None
 
 
 class _Place(NamedTuple):
@@ -136,14 +160,15 @@ class _Figures:
         self._request = request
         self._catalog = catalog
         self.horizon = horizon
-        self._machines: dict[tuple[str, str], _Machine | Miss] = {}
+        self._machines: dict[tuple[str, str], tuple[_Machine, ...] | Miss] = {}
         self._places: dict[tuple[str, str], _Place | Miss] = {}
 
-    def machine(self, offer: Offer) -> _Machine | Miss:
+    def machines(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
+        """Return the instance type at its greatest power, then in each power mode of the workload."""
         key = offer.provider, offer.instance_type
         found = self._machines.get(key)
         if found is None:
-            found = self._machines[key] = self._machine(offer)
+            found = self._machines[key] = self._modes(offer)
         return found
 
     def place(self, offer: Offer) -> _Place | Miss:
@@ -153,17 +178,24 @@ class _Figures:
             found = self._places[key] = self._place(self._catalog.regions[key])
         return found
 
-    def _machine(self, offer: Offer) -> _Machine | Miss:
-        duration_s = self._request.duration_s(offer.gpu_model)
+    def _modes(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
+        modes = (None, *self._request.power_modes(offer.gpu_model, self._catalog.power.gpu(offer)))
+        machines = [self._machine(offer, mode) for mode in modes]
+        if isinstance(machines[0], Miss):
+            return machines[0]
+        return tuple(machine for machine in machines if not isinstance(machine, Miss))
+
+    def _machine(self, offer: Offer, mode: PowerMode | None) -> _Machine | Miss:
+        duration_s = self._request.reserved_s(offer, mode)
         if duration_s is None:
             return Miss(
                 "no-duration", f"spec.duration has none for {offer.gpu_model or 'a machine without GPU'}"
             )
-        power = node_power(self._request, self._catalog, offer)
+        power = node_power(self._request, self._catalog, offer, mode)
         if isinstance(power, Miss):
             return power
         embodied = self._catalog.embodied_gco2e_hour(offer)
-        return _Machine(duration_s, power, embodied[0] if embodied else nan)
+        return _Machine(duration_s, power, embodied[0] if embodied else nan, mode)
 
     def _place(self, region: Region) -> _Place | Miss:
         if region.zone is None:
@@ -190,8 +222,13 @@ class _Figures:
         return Transfer(usd, low, high)
 
 
-def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | Miss:
-    """Return the draw of one node before PUE with its basis, or why none can be given."""
+def node_power(
+    request: Request, catalog: Catalog, offer: Offer, mode: PowerMode | None = None
+) -> Estimate | Miss:
+    """Return the draw of one node before PUE with its basis, or why none can be given.
+
+    In a power mode its watts take the place of the GPU's maximum.
+    """
     wants, given = request.spec.resources.gpu, request.spec.utilization
     said = "spec.utilization" if given is not None else "assumed: spec.utilization is not given"
     if wants is None:
@@ -203,9 +240,34 @@ def node_power(request: Request, catalog: Catalog, offer: Offer) -> Estimate | M
         power = catalog.power.node_watts(offer, wants.count, load, ASSUMED_CPU_UTILIZATION)
         idle = offer.gpu_count - wants.count
         used = f"{wants.count} GPU at {load:.0%}" + (f", {idle:g} idle" if idle > 0 else "")
+    gpu = catalog.power.gpu(offer) if mode else None
+    saved_watts = 0.0
+    if mode and wants and gpu and gpu.maximum is not None:
+        saved_watts = wants.count * load * (gpu.maximum - mode.watts)
+        used += f", limited to {mode.watts:g} W of {gpu.maximum:g} (spec.resources.gpu.powerModes)"
+    measured = _measured_power(request, catalog, offer, ASSUMED_CPU_UTILIZATION if wants else load)
+    if measured is not None:
+        modelled = f"modelled: {power.watts - saved_watts:.4g} W" if power else "no model"
+        limited = f", less {saved_watts:.4g} W, modelled, for the limit" if saved_watts else ""
+        return Estimate(measured.watts - saved_watts, f"{measured.basis}{limited}; {modelled}")
     if power is None:
         return Miss("no-power", catalog.power.missing(offer) or "no power figure")
-    return Estimate(power.watts, f"modelled, {used} ({said}); {power.basis}")
+    return Estimate(power.watts - saved_watts, f"modelled, {used} ({said}); {power.basis}")
+
+
+def _measured_power(request: Request, catalog: Catalog, offer: Offer, cpu_load: float) -> Estimate | None:
+    """Return the node's measured draw, or that of its GPUs with the model's host; None where neither is."""
+    measures = request.measured.on(offer.provider, offer.instance_type)
+    if measures.watts is not None:
+        return Estimate(measures.watts.mean, measures.watts.words("W"))
+    gpus = measures.gpu_watts
+    if gpus is None or offer.vcpus is None or offer.memory_gib is None:
+        return None
+    host = catalog.power.host(offer.provider)
+    return Estimate(
+        gpus.mean + host.watts(offer.vcpus, offer.memory_gib, cpu_load),
+        f"GPUs {gpus.words('W')} ({gpus.mean:.4g} W); host modelled, {host.basis} at {cpu_load:.0%}",
+    )
 
 
 def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Estimates:
@@ -216,18 +278,28 @@ def _arrays(request: Request, horizon: Horizon, entries: Sequence[_Entry]) -> Es
     watts = _floats(machine.power.watts for machine in machines)
     pue = _floats(place.region.pue for place in places)
     hours = duration_s / HOUR_S
-    best_start_s, best_mean, now_mean = _windows(horizon, rows, duration_s)
+    best_start_s, best_mean, now_mean = windows(horizon, rows, duration_s)
+    embodied_g_hour = _floats(machine.embodied_g_hour for machine in machines)
+    price_usd_hour = _floats(offer.price_usd_hour for offer, _, _ in entries)
+    is_first = np.array([machine.mode is None for machine in machines], dtype=bool)
     return Estimates(
         horizon=horizon,
         nodes=nodes,
         offers=tuple(offer for offer, _, _ in entries),
         regions=tuple(place.region for place in places),
         power=tuple(machine.power for machine in machines),
+        modes=tuple(machine.mode for machine in machines),
+        courses=(None,) * len(entries),
+        offer_of=np.maximum.accumulate(np.where(is_first, np.arange(len(entries)), 0)),
+        rows=rows,
+        node_kw=watts * pue / 1000,
+        price_usd_hour=price_usd_hour,
+        embodied_g_hour=embodied_g_hour,
         duration_s=duration_s,
         energy_kwh=nodes * watts * pue / 1000 * hours,
-        compute_usd=nodes * _floats(offer.price_usd_hour for offer, _, _ in entries) * hours,
+        compute_usd=nodes * price_usd_hour * hours,
         transfer_usd=_floats(place.transfer.usd for place in places),
-        embodied_g=nodes * _floats(machine.embodied_g_hour for machine in machines) * hours,
+        embodied_g=nodes * embodied_g_hour * hours,
         transfer_g=_floats(place.transfer.gco2e_low for place in places),
         transfer_g_high=_floats(place.transfer.gco2e_high for place in places),
         best_start_s=best_start_s,
@@ -240,7 +312,7 @@ def _floats(values: Iterable[float]) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
+def windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floats, Floats]:
     """Return the greenest start with its mean, and the mean of a start at once.
 
     They depend only on zone and duration: each duration is solved once, for all zones together.
@@ -251,8 +323,8 @@ def _windows(horizon: Horizon, rows: Ints, duration_s: Ints) -> tuple[Ints, Floa
         members = duration_s == length
         zones = rows[members]
         latest_s = max(horizon.latest_s(length), horizon.earliest_s)
-        starts = breakpoint_starts(horizon.earliest_s, latest_s, length)
-        means = window_means(horizon.intensity, starts, length)
+        starts = breakpoint_starts(horizon.earliest_s, latest_s, length, horizon.step_s)
+        means = window_means(horizon.intensity, starts, length, horizon.step_s)
         chosen = earliest_least(means, horizon.intensity)[zones]
         best_start_s[members] = starts[chosen]
         best_mean[members] = means[zones, chosen]

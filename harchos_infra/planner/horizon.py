@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 LIMIT_S = 366 * 24 * HOUR_S
 """Starts later than this after the earliest one are not looked at."""
+STEPS_S = (300, 900, 1800, HOUR_S)
+"""Steps of a signal that are read: each divides the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """Hours from the UTC hour of the earliest start. Offsets `…_s` are seconds from its beginning.
 
-    `rows` maps a zone to its row of `intensity`, of shape (zones, hours) in g/kWh; `unknown` says of a zone
-    why there is no figure.
+    `rows` maps a zone to its row of `intensity`, of shape (zones, steps of `step_s`) in g/kWh; `unknown` says
+    of a zone why there is no figure. The step is the finest that a zone has: values of coarser zones repeat.
     """
 
     base: datetime
@@ -37,6 +39,7 @@ class Horizon:
     intensity: NDArray[np.float64]
     bases: tuple[Basis, ...]
     unknown: dict[str, str] = field(default_factory=dict)
+    step_s: int = HOUR_S
 
     @classmethod
     def of(cls, request: Request, signal: Signal, zones: Iterable[str], longest_s: int) -> Horizon:
@@ -49,7 +52,7 @@ class Horizon:
             end_s = max(end_s, min(deadline_s, end_s + LIMIT_S))
         hours = -(-end_s // HOUR_S)
         rows: dict[str, int] = {}
-        series: list[NDArray[np.float64]] = []
+        series: list[tuple[NDArray[np.float64], int]] = []
         bases: list[Basis] = []
         unknown: dict[str, str] = {}
         for zone in sorted(set(zones)):
@@ -58,14 +61,20 @@ class Horizon:
             except NoIntensity as error:
                 unknown[zone] = error.what
                 continue
-            if intensity.step_s != HOUR_S:
-                raise HarchosError(f"signal {signal.name}: zone {zone} is not hourly")
+            if intensity.step_s not in STEPS_S:
+                raise HarchosError(
+                    f"signal {signal.name}: zone {zone} has a step of {intensity.step_s} s",
+                    hint="steps of 5, 15, 30 and 60 minutes are read",
+                )
             rows[zone] = len(series)
-            series.append(intensity.gco2_per_kwh)
+            series.append((intensity.gco2_per_kwh, intensity.step_s))
             bases.append(intensity.basis)
         check_same_factors(bases)
-        matrix = np.array(series) if series else np.zeros((0, hours))
-        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown)
+        step_s = min((step for _, step in series), default=HOUR_S)
+        matrix = np.zeros((len(series), hours * HOUR_S // step_s))
+        for row, (values, step) in enumerate(series):
+            matrix[row] = values if step == step_s else np.repeat(values, step // step_s)
+        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, step_s)
 
     def latest_s(self, duration_s: int) -> int:
         """Return the latest start that is looked at; before `earliest_s` where the deadline is too near."""
@@ -82,9 +91,9 @@ class Horizon:
         return float(self.intensity[self.rows[zone]].mean())
 
     def slice(self, zone: str, start_s: int, end_s: int) -> tuple[float, ...]:
-        """Return the hourly values of the hours that [start_s, end_s) touches."""
+        """Return the values of the steps that [start_s, end_s) touches."""
         row = self.intensity[self.rows[zone]]
-        return tuple(row[start_s // HOUR_S : -(-end_s // HOUR_S)].tolist())
+        return tuple(row[start_s // self.step_s : -(-end_s // self.step_s)].tolist())
 
 
 def _seconds(span: timedelta) -> int:

@@ -13,8 +13,9 @@ from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Misses
+from harchos_infra.planner.flexible import options
 from harchos_infra.planner.objective import Objective
-from harchos_infra.planner.rank import limits, rank
+from harchos_infra.planner.rank import rank
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.wording import at_least, duration
 
@@ -58,7 +59,7 @@ def nearest_miss(request: Request, catalog: Catalog, signal: Signal, verdicts: S
 
 
 def _all(request: Request, catalog: Catalog, signal: Signal, verdicts: Sequence[Misses]) -> list[Candidate]:
-    """Return every candidate with all that it fails, deadline and budgets included, as far as they are known.
+    """Return every candidate, each of its schedules apart, with all that it fails as far as it is known.
 
     Those that fail two constraints of place and machine already are too far to be estimated.
     """
@@ -66,7 +67,9 @@ def _all(request: Request, catalog: Catalog, signal: Signal, verdicts: Sequence[
     near = {o: m for o, m in zip(catalog.offers, verdicts, strict=True) if len(m) <= 1}
     estimates, unknown = estimate(request, catalog, signal, list(near))
     found = [Candidate(offer, (*near[offer], miss)) for offer, miss in unknown]
-    for index, (offer, more) in enumerate(zip(estimates.offers, limits(request, estimates), strict=True)):
+    known = options(request, catalog, estimates)
+    estimates = known.estimates
+    for index, (offer, more) in enumerate(zip(estimates.offers, known.broken, strict=True)):
         found.append(Candidate(offer, near[offer] + more, estimates, index))
     return found + far
 

@@ -11,12 +11,16 @@ SCHEMA = "harchos.plan/1"
 
 Decision = Literal["schedule_now", "defer", "reject"]
 
+LEFT_OUT = {"left_out": True}
+"""Metadata of a field that is not written where it is None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """An offer for a time span, on `nodes` machines.
 
-    `power_watts` is the modelled draw of one node before PUE; `price_usd_hour` is per node.
+    `power_watts` is the draw of one node before PUE, modelled or, as `power_basis` says, measured;
+    `price_usd_hour` is per node.
     """
 
     provider: str
@@ -38,13 +42,51 @@ class Segment:
     embodied_gco2e_hour: float | None
     """Embodied share of one node and hour; None where nobody has published one."""
     intensity_gco2_per_kwh: tuple[float, ...]
-    """Hourly, from the hour in which the segment starts."""
+    """One value a step, from the step in which the segment starts."""
     intensity_basis: str
+    intensity_step_s: int = 3600
+    gpu_limit_watts: float | None = None
+    """Power mode: the limit set on each GPU; None: none."""
+    restart_s: int = 0
+    """Seconds at its start in which a paused job is started again."""
+    save_s: int = 0
+    """Seconds at its end in which a job that is paused saves its work."""
+    move_usd: float = 0.0
+    """Transfer of the checkpoint, and of the job's data once more, from the region of the segment before."""
+    move_gco2e: float = 0.0
 
     @property
     def offer(self) -> tuple[str, str, str, str]:
         """What is rented: provider, region, instance type, market."""
         return self.provider, self.region, self.instance_type, self.market
+
+    @property
+    def hours(self) -> float:
+        """Length of the segment."""
+        return (self.end - self.start).total_seconds() / 3600
+
+    @property
+    def energy_kwh(self) -> float:
+        """Energy of all nodes, PUE included."""
+        return self.nodes * self.power_watts * self.pue / 1000 * self.hours
+
+    @property
+    def compute_usd(self) -> float:
+        """Rent of all nodes."""
+        return self.nodes * self.price_usd_hour * self.hours
+
+    @property
+    def mean_gco2_per_kwh(self) -> float:
+        """Mean intensity over the segment."""
+        step_s = self.intensity_step_s
+        midnight = self.start.replace(hour=0, minute=0, second=0)
+        begin_s = (self.start - midnight).total_seconds() % step_s
+        end_s = begin_s + (self.end - self.start).total_seconds()
+        weighted = sum(
+            value * max(min(end_s, (i + 1) * step_s) - max(begin_s, i * step_s), 0.0)
+            for i, value in enumerate(self.intensity_gco2_per_kwh)
+        )
+        return weighted / (end_s - begin_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +101,28 @@ class Schedule:
     finish: datetime
     breakdown: dict[str, float]
     """`computeUsd`, `transferUsd`, `operationalGco2e`, `embodiedGco2e`, `transferGco2e` and
-    `transferGco2eHigh` (the two ends of its range)."""
+    `transferGco2eHigh` (the two ends of its range). With several segments also what of it is due to saving
+    and restarting (`pauseKwh`, `pauseUsd`, `pauseGco2e`, of the operational) and to moves (`moveUsd`,
+    `moveGco2e`, `moveGco2eHigh`, of the transfer)."""
+    gap: float = 0.0
+    """By which share its score may miss the least possible within the budgets."""
 
     @property
     def start(self) -> datetime:
         """When the first segment starts."""
         return self.segments[0].start
 
+    @property
+    def offers(self) -> tuple[tuple[str, str, str, str], ...]:
+        """What is rented, in order, each once."""
+        return tuple(dict.fromkeys(segment.offer for segment in self.segments))
+
 
 @dataclass(slots=True)
 class Rejection:
     """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas.
 
+    One that was compared has its figures, too: USD, gCO2e as compared, and its best start.
     Not frozen only because a plan makes thousands, each in a third of the time.
     """
 
@@ -80,6 +132,9 @@ class Rejection:
     market: str
     reason: str
     detail: str
+    cost_usd: float | None = field(default=None, metadata=LEFT_OUT)
+    gco2e: float | None = field(default=None, metadata=LEFT_OUT)
+    start: datetime | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
-"""The plan of one workload: a pure function of workload, catalogue, signal and the present time.
+"""The plan of one workload: a pure function of workload, catalogue, signal, measurements and time.
 
-Every offer is a candidate at each of its start times within the deadline. The steps, in order: what each
-offer fails of place and machine; estimates of the rest; the baselines, frozen before anything is optimised;
-deadline and budgets; ranking; reasons for all that lost, or the nearest miss if all of them did.
+Every offer is a candidate at each of its start times within the deadline, and with each other schedule that
+the workload allows. The steps, in order: what each offer fails of place and machine; estimates of the rest;
+the baselines, frozen before anything is optimised; other schedules than a window; deadline and budgets;
+ranking; reasons for all that lost, or the nearest miss if all of them did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +19,18 @@ from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner import baseline
 from harchos_infra.planner.estimate import Estimates, estimate
-from harchos_infra.planner.fit import Miss, fit
+from harchos_infra.planner.fit import Miss, Misses, fit
+from harchos_infra.planner.flexible import options
 from harchos_infra.planner.inputs import inputs
+from harchos_infra.planner.measured import Calibration
+from harchos_infra.planner.moving import Moves
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.plan import Plan, Rejection, Schedule
-from harchos_infra.planner.rank import Ranking, explain, limits, rank
+from harchos_infra.planner.rank import Ranking, explain, rank
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.schedule import schedule
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.public import public_document
 
@@ -38,27 +44,30 @@ def plan(
     signal: Signal,
     now: datetime,
     source: Mapping[str, str] | None = None,
+    measured: Calibration | None = None,
 ) -> Plan:
     """Decide when and where a workload runs.
 
     `now` is an aware time; `source` says where the workload came from (`path`, `sha256`) and goes into the
-    plan's inputs. Where nothing fits, the decision is `reject` and `nearest_miss` says what would help.
+    plan's inputs; `measured` is what earlier runs took, and replaces model and estimate. Where nothing fits,
+    the decision is `reject` and `nearest_miss` says what would help.
     """
-    request = Request.of(workload, catalog, now)
+    request = Request.of(workload, catalog, now, measured)
     verdicts = fit(request, catalog)
     fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
     estimates, unknown = estimate(request, catalog, signal, fitting)
     baselines = baseline.baselines(request, catalog, signal, estimates, verdicts)
-    broken = limits(request, estimates)
+    found = options(request, catalog, estimates)
+    estimates, broken, moves = found.estimates, found.broken, found.moves
     feasible = [index for index, misses in enumerate(broken) if not misses]
     ranking = rank(Objective.of(request.spec), estimates, feasible) if feasible else None
-    lost = [
-        *(_lost(estimates, ranking) if ranking else ()),
-        *((offer, misses[0]) for offer, misses in zip(estimates.offers, broken, strict=True) if misses),
+    failed = [
+        *_broken(estimates, broken),
         *unknown,
         *((offer, misses[0]) for offer, misses in zip(catalog.offers, verdicts, strict=True) if misses),
     ]
-    chosen = schedule(estimates, int(ranking.members[0])) if ranking else None
+    rejected = (*(_compared(estimates, ranking) if ranking else ()), *(_failed(o, m) for o, m in failed))
+    chosen = schedule(estimates, int(ranking.members[0]), moves=moves, gap=found.gap) if ranking else None
     document = public_document(workload)
     return Plan(
         workload=document,
@@ -66,14 +75,21 @@ def plan(
         decision="reject" if chosen is None else "schedule_now" if chosen.start == request.now else "defer",
         chosen=chosen,
         baselines=baselines,
-        frontier=tuple(schedule(estimates, int(ranking.members[i])) for i in ranking.front)
-        if ranking
-        else (),
-        rejected=tuple(_rejection(offer, miss) for offer, miss in lost),
+        frontier=_front(estimates, ranking, chosen, moves) if ranking and chosen else (),
+        rejected=rejected,
         inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
         nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
-        summary=_summary(len(catalog.offers), len(feasible), [miss for _, miss in lost]),
+        summary=_summary(len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), rejected),
         horizon=_shown(estimates, chosen) if chosen else {},
+    )
+
+
+def _front(
+    estimates: Estimates, ranking: Ranking, chosen: Schedule, moves: Moves | None
+) -> tuple[Schedule, ...]:
+    return tuple(
+        schedule(estimates, int(ranking.members[place]), moves=moves) if place else chosen
+        for place in ranking.front
     )
 
 
@@ -81,25 +97,44 @@ def _order(offer: Offer) -> tuple[str, str, str, str]:
     return offer.provider, offer.region, offer.instance_type, offer.market
 
 
-def _lost(estimates: Estimates, ranking: Ranking) -> list[tuple[Offer, Miss]]:
-    members = ranking.members[1:].tolist()
-    reasons = explain(estimates, ranking)
-    return [(estimates.offers[index], miss) for index, miss in zip(members, reasons, strict=True)]
+def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
+    """Yield the feasible candidates but the first in order of rank, with the figures compared."""
+    usd = estimates.cost_usd.tolist()
+    gco2e = estimates.gco2e(estimates.best_mean, with_embodied=ranking.with_embodied).tolist()
+    start_s = estimates.best_start_s.tolist()
+    for index, miss in explain(estimates, ranking):
+        figures = usd[index], gco2e[index], estimates.horizon.moment(start_s[index])
+        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, *figures)
 
 
-def _rejection(offer: Offer, miss: Miss) -> Rejection:
+def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Offer, Miss]]:
+    """Yield each offer without a feasible entry, with what the entry that comes nearest fails."""
+    if not estimates.has_several_entries:
+        yield from ((o, misses[0]) for o, misses in zip(estimates.offers, broken, strict=True) if misses)
+        return
+    nearest: dict[int, tuple[int, int, int]] = {}
+    for index, (offer, late_s) in enumerate(
+        zip(estimates.offer_of.tolist(), estimates.late_s.tolist(), strict=True)
+    ):
+        key = len(broken[index]), late_s, index
+        nearest[offer] = min(nearest.get(offer, key), key)
+    for offer, (count, _, index) in nearest.items():
+        if count:
+            yield estimates.offers[offer], broken[index][0]
+
+
+def _failed(offer: Offer, miss: Miss) -> Rejection:
     return Rejection(*_order(offer), miss.reason, miss.detail)
 
 
-def _summary(considered: int, feasible: int, lost: Sequence[Miss]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for miss in lost:
-        counts[miss.reason] = counts.get(miss.reason, 0) + 1
+def _summary(considered: int, feasible: int, rejected: Sequence[Rejection]) -> dict[str, int]:
+    counts = Counter(lost.reason for lost in rejected)
     by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {"considered": considered, "feasible": feasible, **dict(by_count)}
 
 
 def _shown(estimates: Estimates, chosen: Schedule) -> dict[str, Any]:
     horizon, zone = estimates.horizon, chosen.segments[0].zone
-    values = horizon.intensity[horizon.rows[zone]][:_HORIZON_SHOWN_H]
-    return {"zone": zone, "start": horizon.base, "gco2PerKwh": np.asarray(values).tolist()}
+    values = horizon.intensity[horizon.rows[zone]][: _HORIZON_SHOWN_H * HOUR_S // horizon.step_s]
+    step = {} if horizon.step_s == HOUR_S else {"stepS": horizon.step_s}
+    return {"zone": zone, "start": horizon.base, **step, "gco2PerKwh": np.asarray(values).tolist()}

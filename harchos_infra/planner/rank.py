@@ -1,7 +1,8 @@
 """Which candidates are feasible, which of them is best, and in which order the others follow.
 
-Of one candidate only the carbon depends on the start: the greenest window is its best under every objective,
-and a carbon budget that this window breaks is broken by all. Candidates are compared with embodied carbon
+Of one uninterrupted run only the carbon depends on the start: the greenest window is its best under every
+objective, and a carbon budget that this window breaks is broken by all. Other schedules of an offer are
+entries of their own; the offer is as good as the best of them. Candidates are compared with embodied carbon
 only if somebody has published it for all of them: an unknown share is not a share of zero.
 """
 
@@ -16,7 +17,7 @@ from harchos_infra.planner.estimate import Estimates
 from harchos_infra.planner.fit import Miss, Misses
 from harchos_infra.planner.objective import Objective, best, dominated, pareto_front
 from harchos_infra.planner.request import Request
-from harchos_infra.planner.window import HOUR_S
+from harchos_infra.planner.window import HOUR_S, TIE
 from harchos_infra.planner.wording import duration
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _DELTAS = "%+.3g USD (price %+.3g, egress %+.3g), %+.3g gCO2e, done %+.3g h"
 
 
 def limits(request: Request, estimates: Estimates) -> list[Misses]:
-    """Return which of deadline and budgets each candidate fails at its best."""
+    """Return which of deadline and budgets each entry fails at its best."""
     budget = request.spec.budget
     late_s = estimates.late_s.tolist()
     usd = estimates.cost_usd.tolist()
@@ -66,13 +67,18 @@ class Ranking:
     with_embodied: bool
 
 
+def counts_embodied(estimates: Estimates, feasible: list[int]) -> bool:
+    """Tell whether somebody has published embodied carbon for all of these entries."""
+    return not bool(np.isnan(estimates.embodied_g[feasible]).any())
+
+
 def rank(objective: Objective, estimates: Estimates, feasible: list[int]) -> Ranking:
     """Order the feasible candidates (at least one) by the objective.
 
     Equal scores are settled by carbon, USD, the earlier start, then the order of the candidates.
     """
     chosen = np.array(feasible, dtype=np.int64)
-    with_embodied = not bool(np.isnan(estimates.embodied_g[chosen]).any())
+    with_embodied = counts_embodied(estimates, feasible)
     usd = estimates.cost_usd[chosen]
     gco2e = estimates.gco2e(estimates.best_mean, with_embodied=with_embodied)[chosen]
     score, start_s = objective.score(usd, gco2e), estimates.best_start_s[chosen].astype(float)
@@ -90,9 +96,15 @@ def rank(objective: Objective, estimates: Estimates, feasible: list[int]) -> Ran
     )
 
 
-def explain(estimates: Estimates, ranking: Ranking) -> list[Miss]:
-    """Return why each feasible candidate but the first lost: its deltas to the winner, in order of rank."""
-    winner, losers = ranking.members[0], ranking.members[1:]
+def explain(estimates: Estimates, ranking: Ranking) -> list[tuple[int, Miss]]:
+    """Return why each feasible offer but the winner's lost: its best entry, and its deltas to the winner's.
+
+    In order of rank.
+    """
+    places = np.arange(1, len(ranking.members))
+    if estimates.has_several_entries:
+        places = np.sort(np.unique(estimates.offer_of[ranking.members], return_index=True)[1])[1:]
+    winner, losers = ranking.members[0], ranking.members[places]
     finish_s = estimates.best_start_s + estimates.duration_s
     compute_usd = estimates.compute_usd[losers] - estimates.compute_usd[winner]
     transfer_usd = estimates.transfer_usd[losers] - estimates.transfer_usd[winner]
@@ -100,12 +112,16 @@ def explain(estimates: Estimates, ranking: Ranking) -> list[Miss]:
         compute_usd + transfer_usd,
         compute_usd,
         transfer_usd,
-        ranking.gco2e[1:] - ranking.gco2e[0],
+        ranking.gco2e[places] - ranking.gco2e[0],
         (finish_s[losers] - finish_s[winner]) / HOUR_S,
     )
-    deltas = zip(*(values.tolist() for values in figures), strict=True)
-    dominated = ranking.is_dominated[1:].tolist()
+    noise = (*[TIE * float(estimates.cost_usd[winner])] * 3, TIE * float(ranking.gco2e[0]), 0.0)
+    exact = (
+        np.where(abs(values) <= least, 0.0, values) for values, least in zip(figures, noise, strict=True)
+    )
+    deltas = zip(*(values.tolist() for values in exact), strict=True)
+    is_worse = ranking.is_dominated[places].tolist()
     return [
-        Miss("dominated" if worse else "ranked-lower", _DELTAS % delta)
-        for worse, delta in zip(dominated, deltas, strict=True)
+        (index, Miss("dominated" if worse else "ranked-lower", _DELTAS % delta))
+        for index, worse, delta in zip(losers.tolist(), is_worse, deltas, strict=True)
     ]

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from harchos_infra.catalog import Catalog, Region
+from harchos_infra.catalog import Catalog, GpuWatts, Offer, Region
 from harchos_infra.catalog.gpu import matches, suggest
 from harchos_infra.errors import HarchosError
-from harchos_infra.workload.document import Spec, Workload
+from harchos_infra.planner.measured import Calibration, Machine, Measured
+from harchos_infra.workload.document import PowerMode, Scaling, Spec, Workload
+from harchos_infra.workload.without_effect import SERVICES, pauses, scales
+from harchos_infra.workload.work import work_sha256
 
 CLOUDS = frozenset({"aws", "gcp", "azure"})
-SERVICES = frozenset({"inference", "dev"})
+ASSUMED_RESTART_S = 300
+"""From the start of a hub until the job goes on, where `checkpoint.restart` is not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,13 @@ class Request:
     """(constraint, sentence) for each name that means nothing, with what it may have meant."""
     untold: tuple[str, ...]
     """Data sets whose region or size is not given, so that their transfer cannot be counted."""
+    measured: Measured
+    """What earlier runs of this very work took, by machine."""
 
     @classmethod
-    def of(cls, workload: Workload, catalog: Catalog, now: datetime) -> Request:
+    def of(
+        cls, workload: Workload, catalog: Catalog, now: datetime, measured: Calibration | None = None
+    ) -> Request:
         """Resolve a workload against `catalog` at `now` (aware; fractions of a second are dropped)."""
         spec, place = workload.spec, workload.spec.placement
         now = now.replace(microsecond=0)
@@ -70,17 +78,61 @@ class Request:
                 ]
                 if what
             ),
+            measured=measured.of(workload.metadata.name, work_sha256(workload))
+            if measured and measured.entries
+            else Measured(),
         )
 
     @property
     def nodes(self) -> int:
-        """Machines rented at once."""
-        return self.spec.replicas
+        """Machines rented at once; the fewest, where their number may change."""
+        return self.spec.replicas if self.scaling is None else self.scaling.min_nodes
 
-    def duration_s(self, gpu_model: str | None) -> int | None:
+    @property
+    def scaling(self) -> Scaling | None:
+        """How the node count may change; None where it may not, or nothing is known of other counts."""
+        return self.spec.scaling if scales(self.spec) else None
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether the job may be paused; without a deadline there is nothing to wait for."""
+        return pauses(self.spec) and self.deadline is not None
+
+    @property
+    def save_s(self) -> int:
+        """Seconds from the wish to stop until the checkpoint is safe."""
+        checkpoint = self.spec.checkpoint
+        return round(checkpoint.grace_h * 3600) if checkpoint else 0
+
+    @property
+    def restart_s(self) -> int:
+        """Seconds from the start of a hub until a job goes on from its checkpoint."""
+        checkpoint = self.spec.checkpoint
+        hours = checkpoint.restart_h if checkpoint else None
+        return ASSUMED_RESTART_S if hours is None else round(hours * 3600)
+
+    def power_modes(self, gpu_model: str | None, watts: GpuWatts | None) -> tuple[PowerMode, ...]:
+        """Return the power modes that limit a GPU model below its maximum, in the order of the document."""
+        gpu = self.spec.resources.gpu
+        if gpu is None or not gpu.power_modes or watts is None or watts.maximum is None:
+            return ()
+        return tuple(
+            mode
+            for mode in gpu.power_modes
+            if (watts.idle or 0.0) < mode.watts < watts.maximum
+            and (mode.type is None or matches(mode.type, gpu_model or ""))
+        )
+
+    def longest_s(self, offer: Offer) -> int:
+        """Return for how long an offer is taken in its slowest power mode; 1 where nobody knows."""
+        gpu = self.spec.resources.gpu
+        modes = (None, *(gpu.power_modes if gpu else ()))
+        return max(self.reserved_s(offer, mode) or 1 for mode in modes)
+
+    def duration_s(self, gpu_model: str | None, mode: PowerMode | None = None) -> int | None:
         """Return the estimated run time on a GPU model in whole seconds; None where none is given.
 
-        Of several keys of `byGpu` that name the model, the longest counts.
+        Of several keys of `byGpu` that name the model, the longest counts. A power mode makes it longer.
         """
         spec = self.spec
         if spec.type in SERVICES and spec.ttl_h is not None:
@@ -89,7 +141,21 @@ class Request:
             return None
         named = [key for key in spec.duration.by_gpu if matches(key, gpu_model or "")]
         hours = spec.duration.by_gpu[max(named, key=len)] if named else spec.duration.default
-        return None if hours is None else max(round(hours * 3600), 1)
+        if hours is None:
+            return None
+        return max(round(hours * 3600 / (mode.throughput if mode else 1.0)), 1)
+
+    def reserved_s(self, offer: Offer, mode: PowerMode | None = None) -> int | None:
+        """Return for how many whole seconds an offer is taken: as measured, else `duration_s`.
+
+        Runs are measured without a limit; a power mode makes their time longer by its throughput.
+        """
+        return self.measured.reserved_s(
+            Machine(offer.provider, offer.instance_type),
+            self.duration_s(offer.gpu_model, mode),
+            throughput=mode.throughput if mode else 1.0,
+            service=self.spec.type in SERVICES and self.spec.ttl_h is not None,
+        )
 
 
 class _Names:

@@ -47,9 +47,19 @@ class IntensitySeries:
 
 
 def planned_intensity(segment: dict[str, Any]) -> IntensitySeries:
-    """Return the intensity that a plan's segment was decided on, from the hour in which it starts."""
-    start = datetime.fromisoformat(segment["start"]).replace(minute=0, second=0, microsecond=0)
-    return IntensitySeries(start, tuple(segment["intensityGco2PerKwh"]), segment["intensityBasis"])
+    """Return the intensity that a plan's segment was decided on, from the hour in which it starts.
+
+    Steps of less than an hour are averaged over those of each hour that the segment touches.
+    """
+    started = datetime.fromisoformat(segment["start"])
+    start = started.replace(minute=0, second=0, microsecond=0)
+    step_s, values = segment.get("intensityStepS", 3600), segment["intensityGco2PerKwh"]
+    first = int((started - start).total_seconds()) // step_s
+    by_hour: dict[int, list[float]] = {}
+    for place, value in enumerate(values, start=first):
+        by_hour.setdefault(place * step_s // 3600, []).append(value)
+    hourly = tuple(sum(hour) / len(hour) for hour in by_hour.values())
+    return IntensitySeries(start, hourly, segment["intensityBasis"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 from harchos_infra.report import sections
 from harchos_infra.report.account import Account
 from harchos_infra.report.method import method, rehearsal_label
+from harchos_infra.report.section import Section
 from harchos_infra.runs.record import RunRecord
 
 PARTS = (
@@ -36,7 +37,7 @@ def render_markdown(record: RunRecord, account: Account) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(section: sections.Section) -> list[str]:
+def _table(section: Section) -> list[str]:
     rules = ("--:" if i in section.right else ":--" for i in range(len(section.headers)))
     return [_row(section.headers), f"| {' | '.join(rules)} |", *map(_row, section.rows)]
 

@@ -30,6 +30,13 @@ def caveats(record: RunRecord, account: Account) -> list[str]:
             "rehearsal: nothing was billed and no data changed region; USD and embodied carbon are what "
             "the hub's life here would have taken there"
         )
+    moves = [event for event in record.events if event.kind == "moved"]
+    if moves:
+        times = "once" if len(moves) == 1 else f"{len(moves)} times"
+        said.append(
+            f"moved {times} while it waited: planned figures and baselines are those of the plan that was "
+            f"accepted. The last move: {moves[-1].detail}"
+        )
     if account.alive:
         said.append(f"a hub is still alive: counted up to {utc(account.as_of, seconds=True)}")
     if not record.intensities and account.hubs:
@@ -65,7 +72,7 @@ def method(record: RunRecord, account: Account) -> list[str]:
         else "Bytes are not metered, so the realised transfer is the plan's."
     )
     return [
-        f"Energy: {_meters(account)}; x PUE of {_pue(record)}. Planned energy is modelled.",
+        f"Energy: {_meters(account)}; x PUE of {_pue(record)}. Planned energy: {_planned_power(record)}.",
         "Operational carbon: energy x grid intensity of the zone in each hour, on the run's own clock; "
         "measurements are split at hour boundaries. Location-based: no certificates or contracts count.",
         f"Grid intensity: {'; '.join(zones)}.",
@@ -82,6 +89,11 @@ def method(record: RunRecord, account: Account) -> list[str]:
 def _meters(account: Account) -> str:
     used = sorted({part for meter in account.realised.meters for part in meter.by.split("+")})
     return " + ".join(METERS.get(name, name) for name in used) or "nothing was metered"
+
+
+def _planned_power(record: RunRecord) -> str:
+    segments = record.plan["chosen"]["segments"]
+    return " and ".join(dict.fromkeys(s["powerBasis"].partition(",")[0].partition(":")[0] for s in segments))
 
 
 def _pue(record: RunRecord) -> str:

@@ -61,6 +61,12 @@ def place(segment: dict[str, Any]) -> str:
     return f"{segment['provider']}/{segment['region']} {segment['instanceType']} ({segment['market']})"
 
 
+def counted_gco2e(plan: dict[str, Any], schedule: dict[str, Any]) -> float:
+    """Return a schedule's gCO2e as the plan compared its candidates: embodied carbon only if known of all."""
+    embodied = "embodied" in plan["inputs"]["objective"]["carbon"]
+    return float(schedule["gco2e"] - (0.0 if embodied else schedule["breakdown"]["embodiedGco2e"]))
+
+
 BASELINES = {"runNowCheapest": "run now, cheapest", "runNowHome": "run now, home region"}
 
 

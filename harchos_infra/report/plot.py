@@ -32,6 +32,21 @@ class Scale:
         return self.start_px + (value - self.low) / (self.high - self.low) * (self.end_px - self.start_px)
 
 
+@dataclass(frozen=True, slots=True)
+class LogScale:
+    """Maps the logarithm of a positive value linearly onto pixels."""
+
+    low: float
+    high: float
+    start_px: float
+    end_px: float
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        part = log10(value / self.low) / log10(self.high / self.low)
+        return self.start_px + part * (self.end_px - self.start_px)
+
+
 def ticks(low: float, high: float, count: int) -> list[float]:
     """Return round values that cover `low` to `high` in about `count` steps of 1, 2, 2.5 or 5 x 10^n."""
     if high <= low:
@@ -41,6 +56,18 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= rough * 0.999999)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     return [n * step for n in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Return values of 1, 2, 5 x 10^n that cover positive `low` to `high`; between the ends 10^n if many."""
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    first = max(index for index, value in enumerate(values) if value <= low * (1 + 1e-9))
+    last = min(index for index, value in enumerate(values) if value >= high * (1 - 1e-9))
+    last = max(last, first + 1)
+    step = 1 if last - first <= 1.5 * count else 3
+    inner = [index for index in range(first + 1, last) if index % step == 0]
+    return [values[index] for index in (first, *inner, last)]
 
 
 def time_ticks(start: datetime, end: datetime, count: int) -> list[tuple[datetime, str]]:
@@ -99,10 +126,13 @@ class Canvas:
             self.text(x - 10 if side == "end" else x + 10, height, name, side, f"label {class_}")
             free[side] = height + 15
 
-    def y_axis(self, low: float, high: float, unit: str, *, count: int = 4) -> Scale:
+    def y_axis(
+        self, low: float, high: float, unit: str, *, count: int = 4, log: bool = False
+    ) -> Scale | LogScale:
         """Draw horizontal grid lines with values and the unit on top; returns the scale."""
-        values = ticks(low, high, count)
-        scale = Scale(values[0], values[-1], self.y_end, self.top + 14)
+        values = log_ticks(low, high, count) if log else ticks(low, high, count)
+        kind = LogScale if log else Scale
+        scale = kind(values[0], values[-1], self.y_end, self.top + 14)
         for value in values:
             y = scale(value)
             edge = "axis" if value == values[0] else "grid"
@@ -111,10 +141,13 @@ class Canvas:
         self.text(0, self.top, unit, class_="unit")
         return scale
 
-    def x_axis(self, low: float, high: float, unit: str, *, count: int = 5) -> Scale:
+    def x_axis(
+        self, low: float, high: float, unit: str, *, count: int = 5, log: bool = False
+    ) -> Scale | LogScale:
         """Draw values below the plot area and the unit under them; returns the scale."""
-        values = ticks(low, high, count)
-        scale = Scale(values[0], values[-1], self.left, self.x_end)
+        values = log_ticks(low, high, count) if log else ticks(low, high, count)
+        kind = LogScale if log else Scale
+        scale = kind(values[0], values[-1], self.left, self.x_end)
         for value in values:
             self._tick(scale(value), f"{value:,.10g}")
         self.text(self.x_end, self.height - 4, unit, "end", "unit")

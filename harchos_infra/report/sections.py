@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from harchos_infra.report.carbon import Carbon
 from harchos_infra.report.method import caveats, rehearsal_label
 from harchos_infra.report.planned import Planned, baseline_name, place
 from harchos_infra.report.saving import Comparison, Saving
+from harchos_infra.report.section import Section
 from harchos_infra.report.wording import (
     UNKNOWN,
     duration,
@@ -28,17 +28,6 @@ from harchos_infra.report.wording import (
     utc,
 )
 from harchos_infra.runs.record import RunRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table with its title; `right` holds the indices of right-aligned columns."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def headline(record: RunRecord, account: Account) -> str:

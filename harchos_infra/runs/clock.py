@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -17,6 +17,11 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or earlier."""
         ...
+
+
+def next_hour(moment: datetime) -> datetime:
+    """Return the first full hour after `moment`."""
+    return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 class RealClock:

@@ -25,7 +25,7 @@ from harchos_infra.runs.owner import is_live
 from harchos_infra.runs.record import Event, HubSpan, Measurement, RunRecord
 from harchos_infra.settings import home
 
-HEAD = "0001"
+HEAD = "0002"
 LEASE_S = 15.0
 FINAL = "done"
 
@@ -261,15 +261,48 @@ class Ledger:
             self._set(db, lease, {})
             db.execute(upsert(schema.measurement).on_conflict_do_nothing(), [dict(row) for row in rows])
 
+    def measurements(self, hub: str) -> list[RowMapping]:
+        """Return the measurements of a hub, oldest first."""
+        m = schema.measurement
+        with self._engine.connect() as db:
+            return list(db.execute(select(m).where(m.c.hub == hub).order_by(m.c.at, m.c.id)).mappings())
+
+    def last_event(self, run: str, kind: str) -> str | None:
+        """Return the detail of a run's last event of a kind; None where there was none."""
+        e = schema.event
+        query = select(e.c.detail).where(e.c.run == run, e.c.kind == kind).order_by(e.c.id.desc())
+        with self._engine.connect() as db:
+            detail: str | None = db.execute(query).scalars().first()
+        return detail
+
+    # forecast errors
+
+    def add_forecast_errors(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store how far a plan's intensities were off; one already stored (same run and zone) stays."""
+        if not rows:
+            return
+        with self._begin() as db:
+            self._set(db, lease, {})
+            db.execute(
+                upsert(schema.forecast_error).on_conflict_do_nothing(),
+                [{"run": lease.run, **row} for row in rows],
+            )
+
     # reading
+
+    def plan(self, run: str) -> dict[str, Any]:
+        """Return the plan that the run was begun with, as `harchos.plan/1`; a move does not change it."""
+        with self._engine.connect() as db:
+            p = schema.plan
+            document: dict[str, Any] = db.execute(select(p.c.document).where(p.c.run == run)).scalar_one()
+        return document
 
     def record(self, run: str) -> RunRecord:
         """Return all that is known of a run (full name or prefix)."""
         row = self.run(self.find(run))
         hubs = self.hubs(row["id"])
+        plan = self.plan(row["id"])
         with self._engine.connect() as db:
-            p = schema.plan
-            plan = db.execute(select(p.c.document).where(p.c.run == row["id"])).scalar_one()
             m = schema.measurement
             measured = (
                 db.execute(select(m).where(m.c.hub.in_([h["hub"] for h in hubs])).order_by(m.c.at, m.c.id))

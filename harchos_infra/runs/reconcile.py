@@ -24,15 +24,20 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
 from harchos_infra.hub.status import FINAL as ENDED
+from harchos_infra.planner.encoding import encode
+from harchos_infra.planner.replan import Move
 from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.provision.provisioner import Provisioner
-from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.calibration import hub_figures
+from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.collect import collect
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_url
-from harchos_infra.runs.settle import realised_intensities
+from harchos_infra.runs.replan import reconsider, waiting_workload
+from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
+from harchos_infra.runs.submit import default_ttl_s
 from harchos_infra.settings import home
 
 POLL_S = 0.5
@@ -101,9 +106,13 @@ class Reconciler:
             return self._enter(
                 lease, "destroy", "stopped before it started", outcome="stopped", reason=run["reason"]
             )
-        start = datetime.fromisoformat(_segment(run)["start"])
-        left = (start - self._run_now(run)).total_seconds()
+        start = _start(run)
+        now = self._run_now(run)
+        left = (start - now).total_seconds()
         if left > 0:
+            if now.timestamp() >= run["next_at"] and not run["rehearsal"]:
+                self._replan(lease, run, now)
+                return 0.0
             return min(left, POLL_S)
         return self._enter(lease, "provision", f"{_place(run)} from {start:%Y-%m-%d %H:%M} UTC")
 
@@ -180,17 +189,67 @@ class Reconciler:
             box = Mailbox(mailbox_url(), run["id"], hub["hub"])
             self._read_power(lease, box, hub["hub"])
             outputs += collect(box, home() / "runs" / run["id"])
-            for unit, count in ((box.get_json("status.json") or {}).get("units") or {}).items():
+            status = box.get_json("status.json") or {}
+            for unit, count in (status.get("units") or {}).items():
                 units[unit] = units.get(unit, 0.0) + count
+            measurements = self._ledger.measurements(hub["hub"])
+            self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
         self._ledger.update_run(lease, outputs=outputs, units=units)
         many = "file" if len(outputs) == 1 else "files"
         where = f"{len(outputs)} {many} in {home() / 'runs' / run['id']}" if outputs else ""
         return self._enter(lease, "settle", where)
 
     def _settle(self, lease: Lease, run: RowMapping) -> float:
-        intensities = realised_intensities(self._ledger.record(run["id"]), run["signal"])
-        self._ledger.update_run(lease, intensities=intensities, finished_at=self._clock.now().timestamp())
+        record, now = self._ledger.record(run["id"]), self._clock.now()
+        intensities = realised_intensities(record, run["signal"])
+        errors = forecast_errors(
+            run["segments"],
+            intensities,
+            signal=signal_name(record.plan["inputs"]["signal"]),
+            issued_at=datetime.fromtimestamp(run["planned_at"], UTC)
+            if run["planned_at"]
+            else datetime.fromisoformat(record.plan["now"]),
+            now=now,
+        )
+        self._ledger.add_forecast_errors(lease, errors)
+        self._ledger.update_run(lease, intensities=intensities, finished_at=now.timestamp())
         return self._enter(lease, FINAL, run["outcome"])
+
+    # planning again
+
+    def _replan(self, lease: Lease, run: RowMapping, now: datetime) -> None:
+        """Plan a waiting run again on what is known now: one transaction moves it, else it stays as it is."""
+        later = {"next_at": next_hour(now).timestamp()}
+        plan = self._ledger.plan(run["id"])
+        try:
+            decision = reconsider(plan, _segment(run), signal=run["signal"], now=now)
+        except (HarchosError, OSError) as error:
+            self._replanned(lease, "replan", f"not planned again, the schedule stays: {error}", later)
+            return
+        if isinstance(decision, Move):
+            segment = decision.to.segments[0]
+            ttl_h = waiting_workload(plan).spec.ttl_h
+            moved = {
+                **later,
+                "segments": [encode(s) for s in decision.to.segments],
+                "planned_at": now.timestamp(),
+                "ttl_s": default_ttl_s(segment) if ttl_h is None else ttl_h * 3600.0,
+            }
+            where = f"{segment.provider}/{segment.region} {segment.instance_type}"
+            detail = (
+                f"{decision.expected}: from {_place(run)} at {_start(run):%Y-%m-%d %H:%M} "
+                f"to {where} at {segment.start:%Y-%m-%d %H:%M} UTC; {decision.why}"
+            )
+            self._replanned(lease, "moved", detail, moved)
+        elif decision.confirmed:
+            self._ledger.update_run(lease, next_at=later["next_at"])
+            self._report("replan", f"the schedule stays: {decision.why}")
+        else:
+            self._replanned(lease, "replan", f"the schedule stays: {decision.why}", later)
+
+    def _replanned(self, lease: Lease, kind: str, detail: str, values: Mapping[str, Any]) -> None:
+        self._ledger.update_run(lease, events=[(kind, detail)], **values)
+        self._report(kind, detail)
 
     # observing
 
@@ -322,6 +381,10 @@ def _segment(run: RowMapping) -> Mapping[str, Any]:
     return segment
 
 
+def _start(run: RowMapping) -> datetime:
+    return datetime.fromisoformat(_segment(run)["start"])
+
+
 def _place(run: RowMapping) -> str:
     segment = _segment(run)
     stand_in = " (rehearsal: a stand-in on this machine)" if run["rehearsal"] else ""
@@ -343,6 +406,7 @@ def _measurement(hub: str, line: Mapping[str, Any]) -> dict[str, Any]:
         "at": datetime.fromisoformat(line["at"]).timestamp(),
         "seconds": line["seconds"],
         "joules": line["joules"],
+        "gpu_joules": line["gpu_joules"],
         "basis": line["basis"],
         "by": line["by"],
     }

@@ -44,6 +44,8 @@ run = Table(
     Column("owner", String),
     Column("until", Float, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("work", String),
+    Column("planned_at", Float),
     Column("intensities", JSON, nullable=False),
     Column("units", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
@@ -67,6 +69,14 @@ hub = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("gone_at", Float),
+    Column("job_started_at", Float),
+    Column("job_finished_at", Float),
+    Column("metered_s", Float),
+    Column("measured_s", Float),
+    Column("measured_joules", Float),
+    Column("gpu_measured_s", Float),
+    Column("gpu_measured_joules", Float),
+    Column("meters", String),
 )
 
 op = Table(
@@ -101,7 +111,25 @@ measurement = Table(
     Column("at", Float, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("joules", Float, nullable=False),
+    Column("gpu_joules", Float),
     Column("basis", String, nullable=False),
     Column("by", String, nullable=False),
     UniqueConstraint("hub", "at", name="measurement_once"),
+)
+
+forecast_error = Table(
+    "forecast_error",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
+    Column("zone", String, nullable=False),
+    Column("signal", String, nullable=False),
+    Column("basis", String, nullable=False),
+    Column("issued_at", Float, nullable=False),
+    Column("lead_h", Float, nullable=False),
+    Column("hours", Integer, nullable=False),
+    Column("mape", Float),
+    Column("bias_gco2_per_kwh", Float),
+    Column("same_figure", Boolean, nullable=False),
+    UniqueConstraint("run", "zone", name="forecast_error_once"),
 )

@@ -1,13 +1,18 @@
-"""Settling: the grid intensity that a run really met, frozen into its record."""
+"""Settling: the grid intensity that a run really met, frozen into its record; and its plan's error."""
 
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from harchos_infra.grid.parse import parse_signal
+from harchos_infra.grid.signal import hour_of
 from harchos_infra.runs.record import RunRecord
+
+_HOUR = timedelta(hours=1)
+_DIGITS = 3
 
 
 def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dict[str, Any]]:
@@ -25,7 +30,84 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
         found = source.intensity(span.zone, start, hours)
         settled[span.zone] = {
             "start": start.isoformat(),
-            "gco2_per_kwh": [round(float(g), 3) for g in found.gco2_per_kwh],
+            "gco2_per_kwh": [
+                round(float(g), _DIGITS) for g in found.gco2_per_kwh.reshape(hours, -1).mean(axis=1)
+            ],
             "basis": str(found.basis),
         }
     return settled
+
+
+def signal_name(described: Mapping[str, Any]) -> str:
+    """Return what a plan took its intensities from: its signal, and the way hours to come were forecast."""
+    forecast = described.get("forecast")
+    return f"{described['name']}, {forecast['asked']}" if forecast else str(described["name"])
+
+
+def forecast_errors(
+    segments: Iterable[Mapping[str, Any]],
+    settled: Mapping[str, Mapping[str, Any]],
+    *,
+    signal: str,
+    issued_at: datetime,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Return, by zone, how far the intensities that a plan assumed were from those that its run met.
+
+    `segments` are the plan's, `signal` its `signal_name`, `issued_at` when it was made. Hours of a zone that
+    are in both series and have begun by `now`, real time, are compared: a rehearsal of hours to come meets no
+    figure.
+
+        MAPE = mean |planned - settled| / settled (hours of zero left out),  bias = mean (planned - settled)
+
+    Where basis and every figure are the same, a figure was compared with itself (a replay, or a provider's
+    outlook that stood unrevised): `same_figure`, and no error.
+    """
+    rows = []
+    for zone, met in settled.items():
+        pairs = [
+            (at, planned, actual, basis)
+            for segment in segments
+            if segment["zone"] == zone
+            for at, planned, actual, basis in _common(segment, met)
+            if at <= now
+        ]
+        if not pairs:
+            continue
+        same = all(abs(p - a) <= 10**-_DIGITS and basis == met["basis"] for _, p, a, basis in pairs)
+        shares = [abs(p - a) / a for _, p, a, _ in pairs if a > 0]
+        leads_h = [max((at - issued_at) / _HOUR, 0.0) for at, *_ in pairs]
+        rows.append(
+            {
+                "zone": zone,
+                "signal": signal,
+                "basis": pairs[0][3],
+                "issued_at": issued_at.timestamp(),
+                "lead_h": math.fsum(leads_h) / len(pairs),
+                "hours": len(pairs),
+                "mape": None if same or not shares else math.fsum(shares) / len(shares),
+                "bias_gco2_per_kwh": None if same else math.fsum(p - a for _, p, a, _ in pairs) / len(pairs),
+                "same_figure": same,
+            }
+        )
+    return rows
+
+
+def _common(
+    segment: Mapping[str, Any], met: Mapping[str, Any]
+) -> Iterator[tuple[datetime, float, float, str]]:
+    """Yield each hour that both series have: its start, the planned and the settled figure, the basis.
+
+    Of a plan in steps shorter than an hour, the mean of those within the hour counts.
+    """
+    start = datetime.fromisoformat(segment["start"])
+    step = timedelta(seconds=segment.get("intensityStepS", _HOUR.total_seconds()))
+    first = hour_of(start) + (start - hour_of(start)) // step * step
+    hours: dict[datetime, list[float]] = {}
+    for number, value in enumerate(segment["intensityGco2PerKwh"]):
+        hours.setdefault(hour_of(first + number * step), []).append(value)
+    begins = datetime.fromisoformat(met["start"])
+    for at, planned in hours.items():
+        index = round((at - begins) / _HOUR)
+        if 0 <= index < len(met["gco2_per_kwh"]) and met["gco2_per_kwh"][index] is not None:
+            yield at, math.fsum(planned) / len(planned), met["gco2_per_kwh"][index], segment["intensityBasis"]

@@ -13,13 +13,14 @@ from typing import Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
-from harchos_infra.planner.plan import Plan
+from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs import workdir
-from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.job import HubSettings, job_document
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_url
 from harchos_infra.workload.loader import LoadedWorkload
+from harchos_infra.workload.work import work_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,7 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
     plan = submission.plan
-    if plan.chosen is None:
-        raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
-    if len(plan.chosen.segments) != 1:
-        raise HarchosError("the plan has more than one segment; this version runs exactly one")
-    nodes = plan.chosen.segments[0].nodes
-    if nodes > 1:
-        raise HarchosError(
-            f"the plan has {nodes} nodes; this version runs a hub of one",
-            hint="set replicas to 1",
-        )
+    check_runs(plan)
     workload = submission.loaded.workload
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
@@ -68,6 +60,39 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     except HarchosError:
         _unstage(run, hub)
         raise
+
+
+def check_runs(plan: Plan) -> None:
+    """Raise HarchosError where this version cannot carry out what a plan chose."""
+    if plan.chosen is None:
+        raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    segment, *more = plan.chosen.segments
+    spec = plan.workload["spec"]
+    if more and spec.get("interruptible"):
+        raise HarchosError(
+            f"the plan has {len(more) + 1} segments; this version runs exactly one",
+            hint="set `interruptible: false` in the workload, and plan it again",
+        )
+    if spec.get("scaling") and (more or segment.nodes > 1):
+        raise HarchosError(
+            "the plan has more than one node; this version runs a hub of one",
+            hint="remove `scaling` from the workload, and plan it again",
+        )
+    if more:
+        raise HarchosError(
+            f"the plan has {len(more) + 1} segments; this version runs exactly one",
+            hint="plan the workload again",
+        )
+    if segment.nodes > 1:
+        raise HarchosError(
+            f"the plan has {segment.nodes} nodes; this version runs a hub of one",
+            hint="set replicas to 1",
+        )
+    if segment.gpu_limit_watts is not None:
+        raise HarchosError(
+            f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version does not set a limit",
+            hint="remove `powerModes` from the workload, and plan it again",
+        )
 
 
 def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:
@@ -86,7 +111,9 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "ttl_s": ttl_s(submission),
         "phase": "wait",
         "desired": "run",
-        "next_at": now.timestamp(),
+        "next_at": next_hour(now).timestamp(),
+        "work": work_sha256(workload),
+        "planned_at": plan.now.timestamp(),
         "created_at": now.timestamp(),
         "intensities": {},
         "units": {},
@@ -100,7 +127,11 @@ def ttl_s(submission: Submission) -> float:
     if ttl_h is not None:
         return float(ttl_h * 3600)
     assert submission.plan.chosen is not None
-    segment = submission.plan.chosen.segments[0]
+    return default_ttl_s(submission.plan.chosen.segments[0])
+
+
+def default_ttl_s(segment: Segment) -> float:
+    """Return a hub's time to live in seconds where its workload sets none."""
     return 1.5 * (segment.end - segment.start).total_seconds() + 1800
 
 

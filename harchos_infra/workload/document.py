@@ -181,6 +181,17 @@ class Metadata(Model):
     """Free text for your own use; copied into the plan."""
 
 
+class PowerMode(Model):
+    """A limit on the power of each GPU, and what it leaves of the throughput."""
+
+    watts: Number = Field(gt=0)
+    """Watts that each GPU draws at most; a GPU whose maximum is not above it has no such mode."""
+    throughput: Number = Field(gt=0, le=1)
+    """Share of the throughput without the limit: the run time is divided by it."""
+    type: GpuModel | None = None
+    """GPU model that the mode is for; every model if absent."""
+
+
 class Gpu(Model):
     """GPUs of one node."""
 
@@ -196,6 +207,8 @@ class Gpu(Model):
     """A model or a list of acceptable ones (`L4`, `nvidia-a100`, `H100`); any model if absent."""
     memory_gib: GiB | None = Field(default=None, alias="memory")
     """Memory that one GPU must have at least."""
+    power_modes: tuple[PowerMode, ...] = Field(default=(), max_length=16)
+    """Power limits that the planner may choose, each a candidate beside the full power."""
 
 
 class Resources(Model):
@@ -231,7 +244,9 @@ class Checkpoint(Model):
     interval_h: PositiveHours | None = Field(default=None, alias="interval")
     """How often the hub uploads checkpoints while the job runs."""
     size_gib: GiB | None = Field(default=None, alias="sizeGiB")
-    """Size of one checkpoint."""
+    """Size of one checkpoint: what a move to another region transfers."""
+    restart_h: Hours | None = Field(default=None, alias="restart")
+    """Time from the start of a hub until the job goes on from its checkpoint: a pause pays for it."""
     command: Command | None = None
     """Asks the job for a checkpoint, in place of SIGTERM."""
     grace_h: Hours = Field(default=30 / 3600, alias="grace")
@@ -278,7 +293,7 @@ class Budget(Model):
 
 
 class Scaling(Model):
-    """Bounds on the node count and the relative throughput at each."""
+    """Bounds on the node count and the relative throughput at each; `duration` is that with `minNodes`."""
 
     min_nodes: Int = Field(default=1, ge=1, le=10_000)
     """Fewest nodes."""

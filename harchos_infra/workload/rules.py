@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from harchos_infra.workload.diagnostic import Path
 from harchos_infra.workload.document import Spec
 from harchos_infra.workload.secret import is_secret_name
+from harchos_infra.workload.without_effect import scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ def check(spec: Spec) -> Iterator[Finding]:
     yield from _command(spec)
     yield from _times(spec)
     yield from _progress(spec)
+    yield from _scaling(spec)
     yield from _objective(spec)
     yield from _service(spec)
     yield from _gpus(spec)
@@ -95,6 +97,16 @@ def _progress(spec: Spec) -> Iterator[Finding]:
             (*checkpoint, "path"),
             "leads out of the job's working directory",
             "write a path such as checkpoints, or an absolute one",
+        )
+
+
+def _scaling(spec: Spec) -> Iterator[Finding]:
+    if scales(spec) and "replicas" in spec.model_fields_set:
+        yield Finding(
+            ("spec", "replicas"),
+            "`replicas` and `scaling` both say how many nodes there are",
+            "remove `replicas`: `duration` is the run time with `minNodes`",
+            about=(("spec", "scaling"),),
         )
 
 

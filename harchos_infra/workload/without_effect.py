@@ -7,22 +7,33 @@ from collections.abc import Iterator
 from harchos_infra.workload.diagnostic import Path
 from harchos_infra.workload.document import Spec
 
+SERVICES = frozenset({"inference", "dev"})
+"""Types that run for their `ttl`."""
+
+
+def pauses(spec: Spec) -> bool:
+    """Tell whether a plan may pause the job."""
+    return spec.interruptible and spec.type not in SERVICES
+
+
+def scales(spec: Spec) -> bool:
+    """Tell whether a plan may change the node count."""
+    scaling = spec.scaling
+    return scaling is not None and bool(scaling.throughput) and spec.type not in SERVICES
+
 
 def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Yield each field of a specification that has no effect yet, and the reason."""
     if spec.runtime is not None:
         yield ("spec", "runtime"), "`image` (such as docker.io/library/python:3.12) says what the job runs in"
-    if spec.type in ("inference", "dev") and spec.ttl_h is not None and spec.duration is not None:
+    if spec.type in SERVICES and spec.ttl_h is not None and spec.duration is not None:
         yield ("spec", "duration"), "a service runs for its `ttl`"
-    if spec.interruptible:
+    yield from _schedule(spec)
+    if spec.resources.gpu is not None and spec.resources.gpu.power_modes:
         yield (
-            ("spec", "interruptible"),
-            "a plan has one segment in this version: a job is not paused and resumed",
+            ("spec", "resources", "gpu", "powerModes"),
+            "a plan may choose one; setting it on the hub comes with a later version",
         )
-    if spec.scaling is not None:
-        yield ("spec", "scaling"), "a run has `replicas` nodes from its start to its end in this version"
-    if spec.checkpoint is not None and spec.checkpoint.size_gib is not None:
-        yield ("spec", "checkpoint", "sizeGiB"), "a run stays on one hub in this version: nothing is moved"
     network = spec.networking
     if network is None:
         return
@@ -34,3 +45,23 @@ def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
         yield ("spec", "networking", "tls"), "the hub serves the job's port as it is"
     if network.enable_inter_node:
         yield ("spec", "networking", "enableInterNode"), "hubs of several nodes come with a later version"
+
+
+def _schedule(spec: Spec) -> Iterator[tuple[Path, str]]:
+    is_service = spec.type in SERVICES
+    if spec.interruptible and (is_service or spec.deadline is None):
+        reason = "a service runs for its `ttl`" if is_service else "without a `deadline` nothing is deferred"
+        yield ("spec", "interruptible"), reason
+    if spec.scaling is not None and not scales(spec):
+        reason = (
+            "a service has `replicas` nodes in this version"
+            if is_service
+            else "without `throughput` nothing is known of other counts than `replicas`"
+        )
+        yield ("spec", "scaling"), reason
+    checkpoint = spec.checkpoint
+    if checkpoint is None or (pauses(spec) and spec.deadline is not None):
+        return
+    for name, value in (("sizeGiB", checkpoint.size_gib), ("restart", checkpoint.restart_h)):
+        if value is not None:
+            yield ("spec", "checkpoint", name), "a job that is not interruptible is not paused nor moved"

@@ -93,8 +93,16 @@ def test_sigterm_reaches_a_job_that_has_no_handler_and_one_that_saves(hub: Hub) 
     assert hub.status()["phase"] == "stopped"
     hub.job("sleep", "1000", engine=ENGINES[0], grace_s=20.0)
     hub.start()
-    hub.wait(lambda: hub.status()["phase"] == "running", "running")
+    hub.wait_phase("running")
     hub.wait(lambda: any("container" in left for left in survivors(hub.hub)), "the container")
+    assert hub.stop(grace_s=20).returncode == 0
+    assert hub.status()["exit_code"] == 128 + signal.SIGTERM
+
+
+def test_a_stop_that_comes_before_the_container_is_up_reaches_the_job_all_the_same(hub: Hub) -> None:
+    hub.job("sleep", "1000", engine=ENGINES[0], grace_s=20.0)
+    hub.start()
+    hub.wait_phase("running")
     assert hub.stop(grace_s=20).returncode == 0
     assert hub.status()["exit_code"] == 128 + signal.SIGTERM
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_quotas_part_them_and_the_bytes_are_the_same_twice(harchos: Harchos, fol
         if s["region"] == "us-west-2"
     )
     assert len(spans) > 1
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert made["bound"]["scoreUsd"] <= made["totals"]["scoreUsd"]
     assert made["bound"]["gap"] < 1e-4
 

@@ -73,6 +73,34 @@ def test_markdown_is_a_comment_for_a_pull_request(harchos: Harchos) -> None:
     assert "```text" in out
 
 
+def test_the_page_says_what_the_text_says(harchos: Harchos, tmp_path: Path) -> None:
+    page = tmp_path / "plan.html"
+    code, out, err = harchos("plan", DIGITS, *NOW, "--html", str(page))
+    assert (code, err) == (0, f"{page}: page of the plan of digits\n")
+    text = page.read_text()
+    first, when, *_ = out.splitlines()
+    for words in (first.removeprefix("digits: "), when, "carbon figures replay past hours", "list prices"):
+        assert words in text
+    assert len(text) < 1_000_000
+
+
+def test_a_page_is_written_of_a_plan_that_nothing_fits_too(
+    harchos: Harchos, document: Document, tmp_path: Path
+) -> None:
+    page = tmp_path / "plan.html"
+    code, _, _ = harchos("plan", document("  deadline: 10m\n"), *NOW, "--html", str(page))
+    assert code == 3
+    assert "nearest miss: finish " in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_refused(harchos: Harchos, tmp_path: Path) -> None:
+    page = tmp_path / "missing" / "plan.html"
+    code, _, err = harchos("plan", DIGITS, *NOW, "--html", str(page))
+    assert code == 1
+    assert f"{page}: No such file or directory" in err
+    assert "name a file in a folder that you can write to" in err
+
+
 def test_the_plan_file_is_private_and_the_same_as_the_json(harchos: Harchos, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text("old")

@@ -42,6 +42,12 @@ def segment(**changes: Any) -> dict[str, Any]:
         "embodiedGco2eHour": 10.0,
         "intensityGco2PerKwh": [20.0, 30.0],
         "intensityBasis": "replay of 2022, scaled to 2025",
+        "intensityStepS": 3600,
+        "gpuLimitWatts": None,
+        "restartS": 0,
+        "saveS": 0,
+        "moveUsd": 0.0,
+        "moveGco2e": 0.0,
         **changes,
     }
 
@@ -70,6 +76,7 @@ def schedule(*segments: dict[str, Any], transfer: tuple[float, float] = (0.0, 0.
             "transferGco2e": transfer[0],
             "transferGco2eHigh": transfer[1],
         },
+        "gap": 0.0,
     }
 
 

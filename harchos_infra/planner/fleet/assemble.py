@@ -12,6 +12,7 @@ import numpy as np
 from harchos_infra.planner.fleet.member import Ways
 from harchos_infra.planner.fleet.pool import Pools
 from harchos_infra.planner.fleet.problem import NO_POOL, Candidates, Problem
+from harchos_infra.planner.window import HOUR_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def assemble(ways: Sequence[Ways], pools: Pools) -> Assembled:
     """Put the candidates of all members on one clock, with what each takes of the pools."""
     base = min(way.estimates.horizon.base for way in ways)
     shift_s = tuple(_seconds(way.estimates.horizon.base, base) for way in ways)
-    intensity, rows = _intensity(ways, shift_s)
+    intensity, rows, step_s = _intensity(ways, shift_s)
     needs = [_needs(way, pools) for way in ways]
     width = max((len(need) for member in needs for need in member), default=0) or 1
     counts = [len(way.index) for way in ways]
@@ -62,25 +63,33 @@ def assemble(ways: Sequence[Ways], pools: Pools) -> Assembled:
     capacity = np.array([pool.quota.limit for pool in pools.pools], dtype=np.float64)
     first = np.cumsum([0, *counts[:-1]])
     alternative = np.array([way.alternative for way in ways])
-    return Assembled(Problem(len(ways), candidates, intensity, capacity, alternative), first, shift_s)
+    problem = Problem(len(ways), candidates, intensity, capacity, alternative, step_s)
+    return Assembled(problem, first, shift_s)
 
 
 def _needs(way: Ways, pools: Pools) -> list[list[tuple[int, float]]]:
     return [pools.needs(offer, way.estimates.nodes) for offer in way.offers]
 
 
-def _intensity(ways: Sequence[Ways], shift_s: Sequence[int]) -> tuple[NDArray[np.float64], dict[str, int]]:
-    """Return one matrix for all zones of all horizons; hours outside a zone's horizons are never read."""
-    zones = sorted({zone for way in ways for zone in way.estimates.horizon.rows})
+def _intensity(
+    ways: Sequence[Ways], shift_s: Sequence[int]
+) -> tuple[NDArray[np.float64], dict[str, int], int]:
+    """Return one matrix for all zones of all horizons, their rows, and its step, the finest that there is.
+
+    Times outside a zone's horizons are never read.
+    """
+    horizons = [way.estimates.horizon for way in ways]
+    zones = sorted({zone for horizon in horizons for zone in horizon.rows})
     rows = {zone: row for row, zone in enumerate(zones)}
-    hours = max(way.estimates.horizon.hours + shift // 3600 for way, shift in zip(ways, shift_s, strict=True))
-    intensity = np.zeros((len(zones), hours))
-    for way, shift in zip(ways, shift_s, strict=True):
-        horizon = way.estimates.horizon
-        mine = [rows[zone] for zone in horizon.rows]
-        begin = shift // 3600
-        intensity[mine, begin : begin + horizon.hours] = horizon.intensity[list(horizon.rows.values())]
-    return intensity, rows
+    step_s = min(horizon.step_s for horizon in horizons)
+    end_s = max(h.hours * HOUR_S + shift for h, shift in zip(horizons, shift_s, strict=True))
+    intensity = np.zeros((len(zones), end_s // step_s))
+    for horizon, shift in zip(horizons, shift_s, strict=True):
+        mine, theirs = [rows[zone] for zone in horizon.rows], list(horizon.rows.values())
+        begin, steps = shift // step_s, horizon.hours * HOUR_S // step_s
+        finer = np.repeat(horizon.intensity[theirs], horizon.step_s // step_s, axis=1)
+        intensity[mine, begin : begin + steps] = finer
+    return intensity, rows, step_s
 
 
 def _seconds(moment: datetime, base: datetime) -> int:

@@ -1,7 +1,8 @@
 """Prices of the pools that lead the jobs apart, and the lower bound that comes with them.
 
-Relaxation. Capacity is asked of each pool on average over each step of the signal only, which every plan that keeps it at
-every second does. With a price p_{q,t} >= 0 on each of those constraints (multipliers of Lagrange),
+Relaxation. Capacity is asked of each pool on average over each step of the signal only, which every plan that
+keeps it at every second does. With a price p_{q,t} >= 0 on each of those constraints (multipliers of
+Lagrange),
 
     L(p) = sum over jobs of min over options [score + units x integral of p] - sum p_{q,t} x capacity_q
 

@@ -1,7 +1,7 @@
 """Many workloads planned together: each gets the place that serves all of them best within shared quotas.
 
-Where the plans that the workloads make alone keep every quota together, they are the fleet's plan, unchanged,
-and nothing can be better. Else every workload's candidates compete (`assemble`, `solve`): as many workloads as
+Where the plans that the workloads make alone keep every quota together, they are the fleet's plan, unchanged:
+nothing can be better. Else every workload's candidates compete (`assemble`, `solve`): as many workloads as
 possible get a place, at the least sum of scores, each workload's score being its own objective's in USD
 (`Member.weights`). Within a fleet a workload runs in one uninterrupted window, or as its own plan has it.
 """
@@ -32,6 +32,7 @@ from harchos_infra.planner.fleet.quota import Quotas
 from harchos_infra.planner.fleet.repair import NOWHERE
 from harchos_infra.planner.fleet.solve import Method, Solution, solve
 from harchos_infra.planner.plan import Plan, Schedule
+from harchos_infra.planner.window import HOUR_S
 
 SCHEMA = "harchos.fleet/1"
 Reason = Literal["quota", "no-candidate"]
@@ -204,11 +205,8 @@ def _placed(
 ) -> Plan:
     candidate, start_s = assembled.candidate(job, place), start_s - assembled.shift_s[job]
     own = way.member.plan
-    offer = way.estimates.offers[int(way.index[candidate])]
-    same = own.chosen is not None and own.chosen.segments[0].offer == _offer_key(offer)
-    if own.chosen and own.chosen.start == way.moment(start_s) and same:
-        return own
-    return chosen_plan(way, candidate, start_s, inputs)
+    made = chosen_plan(way, candidate, start_s, inputs)
+    return own if made.chosen and own.chosen and made.chosen.segments == own.chosen.segments else made
 
 
 def _fleet(
@@ -216,10 +214,11 @@ def _fleet(
 ) -> Fleet:
     taken = added(_takings(pools, entry.member, entry.plan.chosen) for entry in entries)
     uses = []
+    step_h = solution.step_s / HOUR_S if solution is not None else 1.0
     for number, pool in enumerate(pools.pools):
         prices = solution.prices[number] if solution is not None else np.zeros(1)
         found = use(taken.get(number, ()), pool.quota.limit)
-        uses.append(PoolUse(pool, found, float(prices.sum()), float((prices > 0).sum())))
+        uses.append(PoolUse(pool, found, float(prices.sum()), float((prices > 0).sum()) * step_h))
     score = sum(e.member.score(e.plan.chosen) for e in entries if e.plan.chosen is not None)
     return Fleet(
         now=entries[0].plan.now,

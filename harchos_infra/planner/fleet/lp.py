@@ -1,13 +1,13 @@
 """The exact choice among the options that can still be part of an optimum: a mixed-integer linear programme.
 
-Variables x_o in {0, 1}, an option each; for every job the x of its options sum to 1 (with a variable for having
-no place, where not all have one); for every pool and every mark at which an option starts, the units of the
-options that run there sum to at most its capacity. That is enough: use of a pool only rises where a job starts.
+Variables x_o in {0, 1}, an option each; for every job the x of its options sum to 1 (with a variable for
+having no place, where not all have one); for every pool and every mark at which an option starts, the units
+of the options that run there sum to at most its capacity: use of a pool rises only where a job starts.
 
 Only options that can win are written down. With bound L and prices p of the decomposition and a plan of score
 U, an option whose reduced cost exceeds its job's least by more than U - L is in no better plan than that one.
-For jobs of equal length the linear relaxation is integral; else HiGHS branches, up to a number of nodes, never
-of seconds, so that the same fleet gives the same plan on any machine.
+The linear relaxation is mostly integral; where it is not HiGHS branches, up to a number of nodes, never of
+seconds, so that the same fleet gives the same plan on any machine.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The seconds at which use of a pool may change: the starts at which jobs are placed, and the cells between.
 
-Exact marks. Let g be the greatest span that divides a step of the signal and every duration. Take an optimal plan and a set
-of jobs that follow one another without a gap; together they can be moved, all else fixed, in whichever
-direction costs nothing until one of them starts or ends with a step, meets its earliest or latest start, or
-meets a job outside the set, which then joins it. In the end each start is congruent, modulo g, to 0 or to
-some job's earliest or latest start: these marks hold an optimum. (A carbon budget of one's own is a limit
-that is met between marks; then no such claim is made.)
+Exact marks. Let g be the greatest span that divides a step of the signal and every duration. Take an optimal
+plan and a set of jobs that follow one another without a gap; together they can be moved, all else fixed, in
+whichever direction costs nothing until one of them starts or ends with a step, meets its earliest or latest
+start, or meets a job outside the set, which then joins it. In the end each start is congruent, modulo g, to 0
+or to some job's earliest or latest start: these marks hold an optimum. (A carbon budget of one's own is a
+limit that is met between marks; then no such claim is made.)
 
 Where they are too many, coarser marks take their place and a job counts, for capacity, from the mark before
 its start to the mark after its end. The plan then still keeps every quota at every second; only the claim to
@@ -51,7 +51,9 @@ class Marks:
     @classmethod
     def of(cls, problem: Problem) -> Marks:
         """Return the exact marks of a problem, or coarser ones where they are too many."""
-        limited = problem.candidates.take((problem.candidates.units > 0).any(axis=1))
+        limited = problem.candidates.take(
+            np.flatnonzero(problem.candidates.units.max(axis=1, initial=0.0) > 0)
+        )
         end_s = problem.end_s
         step_s = gcd(problem.step_s, *np.unique(limited.duration_s).tolist())
         phases = np.unique(np.concatenate([[0], limited.earliest_s % step_s, limited.latest_s % step_s]))

@@ -1,4 +1,4 @@
-"""One workload of a fleet: its own plan, and every other way it could run, as the fleet's arrays need them."""
+"""One workload of a fleet: its own plan, and every other way it could run, as arrays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import fit
 from harchos_infra.planner.horizon import LIMIT_S
+from harchos_infra.planner.measured import Calibration
 from harchos_infra.planner.objective import BALANCED_CARBON_PRICE_USD_PER_T, Objective
 from harchos_infra.planner.plan import Plan, Schedule
 from harchos_infra.planner.rank import limits
@@ -34,11 +35,13 @@ _NOISE = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A workload, the catalogue it was planned with, and its own plan: what it would do without the others."""
+    """A workload, the catalogue it was planned with, and its plan: what it would do without the others."""
 
     workload: Workload
     catalog: Catalog
     plan: Plan
+    measured: Calibration | None = None
+    """What earlier runs took, as its own plan had it."""
 
     @property
     def name(self) -> str:
@@ -49,8 +52,8 @@ class Member:
     def weights(self) -> tuple[float, float]:
         """USD per USD and per gCO2e of the workload's score.
 
-        `greenest` weighs carbon alone: at the price that `balanced` takes, so that scores can be added up. Its
-        own order of candidates is the same at any price.
+        `greenest` weighs carbon alone: at the price that `balanced` takes, so that scores can be added up.
+        Its own order of candidates is the same at any price.
         """
         objective = Objective.of(self.workload.spec)
         if objective.usd_weight == 0.0:
@@ -93,7 +96,7 @@ class Ways:
     @classmethod
     def of(cls, member: Member, signal: Signal) -> Ways:
         """Estimate a member once more, as its own plan did."""
-        request = Request.of(member.workload, member.catalog, member.plan.now)
+        request = Request.of(member.workload, member.catalog, member.plan.now, member.measured)
         verdicts = fit(request, member.catalog)
         fitting = [o for o, misses in zip(member.catalog.offers, verdicts, strict=True) if not misses]
         estimates, _ = estimate(request, member.catalog, signal, sorted(fitting, key=_order))
@@ -114,7 +117,7 @@ class Ways:
 
     @property
     def alternative(self) -> float:
-        """Score of the member's own plan where that is better than any window: a schedule with pauses, say."""
+        """Score of the member's own plan where that beats any window: with pauses, say."""
         own = self.member.plan.chosen
         if own is None:
             return inf
@@ -132,7 +135,7 @@ class Ways:
         found = self.estimates
         index = int(self.index[candidate])
         zone = found.regions[index].zone or ""
-        row, step_s = found.horizon.intensity[found.horizon.rows[zone]], 3600
+        row, step_s = found.horizon.intensity[found.horizon.rows[zone]], found.horizon.step_s
         edges = np.arange(len(row) + 1) * step_s
         end_s = start_s + int(found.duration_s[index])
         seconds = np.clip(np.minimum(edges[1:], end_s) - np.maximum(edges[:-1], start_s), 0, None)

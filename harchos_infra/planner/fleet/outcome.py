@@ -10,7 +10,7 @@ import numpy as np
 
 from harchos_infra.planner.fleet.member import Ways
 from harchos_infra.planner.plan import Plan, Rejection
-from harchos_infra.planner.window import TIE
+from harchos_infra.planner.window import HOUR_S, TIE
 
 QUOTA = "quota"
 _HORIZON_SHOWN_H = 336
@@ -20,13 +20,11 @@ def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, A
     """Return the member's plan with one of its candidates chosen, `inputs` being what the fleet adds."""
     own, index = ways.member.plan, int(ways.index[candidate])
     chosen = ways.schedule(candidate, start_s)
-    lost = {_key(lost): lost for lost in _compared(ways, candidate, start_s)}
-    others = (
-        rejection
-        for rejection in own.rejected
-        if _key(rejection) not in lost and _key(rejection) != _offer(ways, index)
-    )
-    rejected = (*lost.values(), *others)
+    compared = {_key(lost): lost for lost in reversed(list(_compared(ways, candidate, start_s)))}
+    compared.pop(_offer(ways, index), None)
+    lost = tuple(reversed(compared.values()))
+    known = {*compared, _offer(ways, index)}
+    rejected = (*lost, *(rejection for rejection in own.rejected if _key(rejection) not in known))
     return replace(
         own,
         decision="schedule_now" if chosen.start == own.now else "defer",
@@ -93,7 +91,10 @@ def _compared(ways: Ways, candidate: int, start_s: int) -> Iterator[Rejection]:
             *_offer(ways, place),
             reason,
             f"{cheaper:+.3g} USD (price {price:+.3g}, egress {egress:+.3g}), {cleaner:+.3g} gCO2e, "
-            f"done {(finish_s[place] - finish_s[mine]) / 3600:+.3g} h",
+            f"done {(finish_s[place] - finish_s[mine]) / HOUR_S:+.3g} h",
+            float(usd[place]),
+            float(gco2e[place]),
+            ways.moment(int(found.best_start_s[place])),
         )
 
 
@@ -107,5 +108,6 @@ def _summary(own: Plan, rejected: tuple[Rejection, ...]) -> dict[str, int]:
 
 def _shown(ways: Ways, index: int) -> dict[str, Any]:
     horizon, zone = ways.estimates.horizon, ways.estimates.regions[index].zone or ""
-    values = horizon.intensity[horizon.rows[zone]][:_HORIZON_SHOWN_H]
-    return {"zone": zone, "start": horizon.base, "gco2PerKwh": values.tolist()}
+    values = horizon.intensity[horizon.rows[zone]][: _HORIZON_SHOWN_H * HOUR_S // horizon.step_s]
+    step = {} if horizon.step_s == HOUR_S else {"stepS": horizon.step_s}
+    return {"zone": zone, "start": horizon.base, **step, "gco2PerKwh": values.tolist()}

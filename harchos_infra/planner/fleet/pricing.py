@@ -6,7 +6,8 @@ Given prices p (USD per unit and step of a pool), job j minimises over its optio
 
 Options are priced only where they can win. Prices are not negative, so an option never costs less than its
 score: with all options of a score up to `ceiling_j` in hand, the least of them is j's best if it is not above
-`ceiling_j`, and `ceiling_j` is a lower bound on it if it is. `widen` raises the ceilings of jobs that met them.
+`ceiling_j`, and `ceiling_j` is a lower bound on it if it is. `widen` raises the ceilings
+of jobs that met them.
 
 What a job could do besides is taken to need nothing of any pool: that keeps the bound a bound.
 """
@@ -38,7 +39,8 @@ _CHUNK = 2_000_000
 class Priced:
     """What the jobs do at some prices. `value` and `choice` have an entry a job; `reduced` one an option.
 
-    `value` is a lower bound on the job's best; `choice` the place of its best option in hand, NO_POOL for none.
+    `value` is a lower bound on the job's best; `choice` the place of its best option in hand, NO_POOL where
+    it may have a better one.
     """
 
     value: Floats
@@ -74,7 +76,8 @@ class Pricing:
 
     def capped(self, priced: Priced) -> Bools:
         """Tell which jobs met their ceiling, so that their best may not be in hand."""
-        return (priced.value >= self.ceiling) & np.isfinite(self.ceiling)
+        met: Bools = (priced.value >= self.ceiling) & np.isfinite(self.ceiling)
+        return met
 
     def price(self, prices: Floats) -> Priced:
         """Price every option in hand: `prices` has shape (pools, steps)."""

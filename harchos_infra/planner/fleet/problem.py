@@ -9,10 +9,10 @@ and while it runs it takes units_c of each pool that c belongs to. Place as many
 ways to place as many, take one with the least sum of scores, such that at every second the units taken of a
 pool are at most its capacity.
 
-Starts. Price the pools by the step of the signal, an hour or less (`decomposition`): then both M and the price
-of a window are linear in s between those starts at which the window begins or ends with a step, so that these
-breakpoints (`window`) and the two ends of [earliest, latest] are all the starts that need pricing.
-To *place* jobs one after the other, starts that follow another job's end are needed, too: `marks`.
+Starts. Price the pools by the step of the signal, an hour or less (`decomposition`): then both M and the
+price of a window are linear in s between those starts at which the window begins or ends with a step, so that
+these breakpoints (`window`) and the two ends of [earliest, latest] are all the starts that need pricing. To
+*place* jobs one after the other, starts that follow another job's end are needed, too: `marks`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Problem:
     intensity: Floats
     capacity: Floats
     alternative: Floats
-    """Score of what each job could do besides, (jobs,): some other schedule than a window; inf without one."""
+    """Score of what each job could do besides, (jobs,): another schedule than a window; inf without one."""
     step_s: int = HOUR_S
 
     @property
@@ -157,7 +157,8 @@ def undominated(candidates: Candidates) -> Bools:
     Of equal ones the first stays. Each is compared with the few of its kind that cost least to begin with, so
     that some that are beaten may stay: they cost time, never the optimum.
     """
-    alike = [candidates.job, candidates.zone, candidates.earliest_s, candidates.latest_s, candidates.duration_s,
+    alike = [candidates.job, candidates.zone, candidates.earliest_s, candidates.latest_s,
+    candidates.duration_s,
              *candidates.pools.T]  # fmt: skip
     code = np.zeros(len(candidates), dtype=np.int64)
     for column in alike:
@@ -184,7 +185,7 @@ def undominated(candidates: Candidates) -> Bools:
 
 
 def _ragged(first: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Return, for each entry, the whole numbers from `first` to `last` (possibly none), and whose they are."""
+    """Return, for each entry, the whole numbers from `first` to `last`, if any, and whose they are."""
     counts = np.maximum(last - first + 1, 0)
     owner = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -43,7 +43,7 @@ class Quota:
     counts_gpus: bool
 
     def units(self, offer: Offer, nodes: int) -> float:
-        """Return how much of the quota `nodes` machines of an offer take; 0 where they do not fall under it."""
+        """Return how much of the quota `nodes` machines of an offer take; 0 where they are not under it."""
         if offer.provider != self.provider or self.region not in (None, offer.region):
             return 0.0
         if self.gpu is not None and (offer.gpu_model is None or not matches(self.gpu, offer.gpu_model)):

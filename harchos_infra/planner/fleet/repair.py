@@ -1,8 +1,8 @@
 """From what the jobs choose at some prices to a plan that keeps every quota: insertion, then improvement.
 
 Jobs that take most go first. One whose choice still fits gets it; the others get the option that costs least
-at the prices among those that fit. Then, while it helps, each job that has less than its best is taken out and
-put back where its score is least. A job for which nothing fits is tried at every mark of every candidate.
+at the prices among those that fit. Then, while it helps, each job that has less than its best is taken out
+and put back where its score is least. A job for which nothing fits is tried at every mark of every candidate.
 """
 
 from __future__ import annotations

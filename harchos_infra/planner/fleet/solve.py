@@ -1,4 +1,4 @@
-"""A fleet's placement with a proof of how good it is: decomposition first, then exact choice where it is small.
+"""A fleet's placement and how good it is: decomposition first, then exact choice where it is small.
 
 1. Prices, bound and a plan by `decomposition` and `repair`.
 2. Where bound and plan differ and the options that can still win are few, the exact choice among them (`lp`).
@@ -34,13 +34,15 @@ class Solution:
     """Where each job runs, and the proof.
 
     `bound` is at most the sum of scores of any plan, of starts at any second, that places the same jobs.
-    `prices` (pools, steps) are USD per unit and step. `exact`: the plan is known to be an optimum.
+    `prices` (pools, steps) are USD per unit and step of `step_s` seconds. `exact`: the plan is known to be an
+    optimum.
     """
 
     placement: Placement
     score: float
     bound: float
     prices: NDArray[np.float64]
+    step_s: int
     method: Method
     exact: bool
 
@@ -133,7 +135,7 @@ class _Run:
         return found.take(reduced - value[candidates.job[found.candidate]] <= room + slack)
 
     def solution(self, usable: NDArray[np.int64], able: NDArray[np.int64], jobs: int) -> Solution:
-        """Return the outcome in the numbering of the problem asked: its candidates `usable`, its jobs `able`."""
+        """Return the outcome in the numbers of the problem asked: its candidates `usable`, jobs `able`."""
         self.repair.settle(self.best)
         made = Placement.empty(jobs)
         placed = self.best.candidate != NOWHERE
@@ -142,7 +144,7 @@ class _Run:
         score = made.key[1]
         bound = min(self.bound, score) if placed.any() else 0.0
         exact = score - bound <= CLOSE * abs(score)
-        return Solution(made, score, bound, self.ascent.prices, self.method, exact)
+        return Solution(made, score, bound, self.ascent.prices, self.problem.step_s, self.method, exact)
 
 
 def _usable(problem: Problem) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """What of each pool is taken, cell by cell, and what still fits.
 
-Whether a window fits is one subtraction: for every pool and every number of units that some candidate takes of
-it there is a row that counts the cells, up to each, in which so many units are not free any more. A window
-fits where that count is the same at its two ends. Placing a job renews the rows of the pools that it takes from.
+Whether a window fits is one subtraction: for every pool and every number of units that some candidate takes
+of it there is a row that counts the cells, up to each, in which so many units are not free any more. A window
+fits where that count is the same at its two ends. Placing a job renews the rows of the pools that it takes
+from.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class Levels:
         pairs = np.stack([self.pools.ravel().astype(np.float64), self.units.ravel()], axis=1)
         levels, row = np.unique(pairs[pairs[:, 0] != NO_POOL], axis=0, return_inverse=True)
         self.level = levels[:, 1]
-        self.row = np.full(pairs.shape[0], len(levels))
-        self.row[pairs[:, 0] != NO_POOL] = row.ravel()
-        self.row = self.row.reshape(self.pools.shape)
+        every = np.full(pairs.shape[0], len(levels), dtype=np.int64)
+        every[pairs[:, 0] != NO_POOL] = row.ravel()
+        self.row: Ints = every.reshape(self.pools.shape)
         self.first = np.searchsorted(levels[:, 0], np.arange(len(self.capacity) + 1))
 
     def spans(self, found: Options) -> Spans:

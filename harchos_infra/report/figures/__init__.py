@@ -1,1 +1,1 @@
-"""The report's figures: intensity with the run on it, power, cost and carbon as bars, the Pareto front."""
+"""The figures of all pages: each is drawn at a width, and says the same in words and as a table."""

@@ -16,7 +16,9 @@ from harchos_infra.runs.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class _Bar:
+class Bar:
+    """A bar of parts `(class, value)`; `high` is the end of its range, `words` are its value."""
+
     name: str
     class_: str
     parts: tuple[tuple[str, float], ...]
@@ -29,7 +31,7 @@ def carbon_bars(record: RunRecord, account: Account, width: float, key: str) -> 
     entries = [(name, class_, carbon) for name, class_, carbon, _ in _compared(record, account)]
     rows = [_carbon_bar(name, class_, carbon) for name, class_, carbon in entries if carbon.total()]
     return Figure(
-        _bars(rows, width, key, "gCO2e", "Carbon of plan, run and baselines"),
+        bars(rows, width, key, "gCO2e", "Carbon of plan, run and baselines"),
         "Operational, embodied where published, and transfer; the whisker is the range of transfer.",
         ("which", "operational g", "embodied g", "transfer g"),
         tuple(
@@ -48,11 +50,11 @@ def cost_bars(record: RunRecord, account: Account, width: float, key: str) -> Fi
     """Return USD of plan, run and baselines."""
     entries = [(name, class_, cost) for name, class_, _, cost in _compared(record, account)]
     rows = [
-        _Bar(name, class_, (("operational", c.compute), ("transfer", c.transfer)), c.total, usd(c.total))
+        Bar(name, class_, (("operational", c.compute), ("transfer", c.transfer)), c.total, usd(c.total))
         for name, class_, c in entries
     ]
     return Figure(
-        _bars(rows, width, key, "USD", "Cost of plan, run and baselines"),
+        bars(rows, width, key, "USD", "Cost of plan, run and baselines"),
         "Compute at the accepted price, and data transfer.",
         ("which", "compute", "transfer"),
         tuple((name, usd(c.compute), usd(c.transfer)) for name, _, c in entries),
@@ -68,20 +70,21 @@ def _compared(record: RunRecord, account: Account) -> Iterator[tuple[str, str, C
             yield baseline_name(c.key), "baseline", c.baseline.carbon, c.baseline.cost
 
 
-def _carbon_bar(name: str, class_: str, c: Carbon) -> _Bar:
+def _carbon_bar(name: str, class_: str, c: Carbon) -> Bar:
     total = c.total()
     assert total is not None and c.operational is not None
     parts = (("operational", c.operational), ("embodied", c.embodied or 0.0), ("transfer", c.transfer.low))
-    return _Bar(name, class_, parts, total.high, interval(total, grams))
+    return Bar(name, class_, parts, total.high, interval(total, grams))
 
 
-def _bars(rows: Iterable[_Bar], width: float, key: str, unit: str, title: str) -> Markup:
-    bars = list(rows)
-    canvas = Canvas(width, 46 * len(bars) + 6, left=0, right=0, top=6, bottom=0)
+def bars(rows: Iterable[Bar], width: float, key: str, unit: str, title: str) -> Markup:
+    """Return a drawing of bars one below the other."""
+    found = list(rows)
+    canvas = Canvas(width, 46 * len(found) + 6, left=0, right=0, top=6, bottom=0)
     canvas_end = width - 104
-    top = max((bar.high for bar in bars), default=0.0) or 1.0
+    top = max((bar.high for bar in found), default=0.0) or 1.0
     x = Scale(0.0, top, 0.0, canvas_end)
-    for index, bar in enumerate(bars):
+    for index, bar in enumerate(found):
         y = canvas.top + 46 * index
         canvas.text(0, y + 12, bar.name, class_="name")
         at = 0.0
@@ -103,4 +106,4 @@ def _bars(rows: Iterable[_Bar], width: float, key: str, unit: str, title: str) -
                 class_="whisker",
             )
         canvas.text(x(bar.high) + 8, y + 31, bar.words, class_="value")
-    return canvas.render(title, f"{unit}: " + "; ".join(f"{b.name} {b.words}" for b in bars), key)
+    return canvas.render(title, f"{unit}: " + "; ".join(f"{b.name} {b.words}" for b in found), key)

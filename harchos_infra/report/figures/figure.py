@@ -15,3 +15,5 @@ class Figure:
     caption: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...] = ()
+    """Indices of the table's right-aligned columns."""

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from harchos_infra.hub.cgroup import Cgroup
+from harchos_infra.hub.directory import Directory, Identity
+from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.outputs import reported_units
 from harchos_infra.hub.package import build_agent
-from harchos_infra.hub.proc import Process
+from harchos_infra.hub.proc import Process, handles
 from harchos_infra.hub.runners import qualified
 from harchos_infra.hub.service import Tokens, sum_tokens
 from harchos_infra.hub.ttl import Ttl
+from harchos_infra.hub.worker import Worker
 
 
 def test_a_time_to_live_counts_down_and_a_past_one_is_over() -> None:
@@ -66,6 +70,40 @@ def test_an_image_without_a_registry_is_dockers(image: str, full: str) -> None:
 def test_units_are_the_numbers_a_job_reports(tmp_path: Path, text: str, units: dict[str, float]) -> None:
     (tmp_path / "units.json").write_text(text)
     assert reported_units(tmp_path) == units
+
+
+def test_a_process_hears_a_signal_once_it_has_a_handler() -> None:
+    script = "read go; trap 'exit 0' TERM; echo up; read end"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        assert not handles(child.pid, "sh", signal.SIGTERM)
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"up\n"
+        assert handles(child.pid, "sh", signal.SIGTERM)
+        assert not handles(child.pid, "sh", signal.SIGUSR1)
+        assert not handles(child.pid, "init", signal.SIGTERM)
+        child.kill()
+    assert not handles(child.pid, "sh", signal.SIGTERM)
+
+
+def test_an_error_of_the_agents_own_is_the_status_and_not_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Worker) -> tuple[str, str | None]:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(Worker, "_carry_out", fail)
+    monkeypatch.setattr("harchos_infra.hub.ending.Endings.take_signals", lambda _self: None)
+    monkeypatch.setattr("harchos_infra.hub.worker.Cgroup.join", lambda _self, _below: None)
+    identity = Identity((tmp_path / "mailbox").as_uri(), "r-000000", "r-000000-h1", "2099-01-01T00:00:00Z")
+    (tmp_path / "machine").mkdir()
+    try:
+        Worker(Directory(tmp_path / "machine"), identity).run()
+    finally:
+        Cgroup("r-000000-h1").remove()
+    status = Mailbox(identity.mailbox, identity.run, identity.hub).get_json("status.json")
+    assert (status["phase"], status["reason"]) == ("failed", "the agent failed: ValueError: no such luck")
 
 
 def test_a_process_with_another_start_time_is_never_signalled() -> None:

@@ -25,7 +25,7 @@ POWER = PowerModel(
 
 
 class SmallCatalog(Catalog):
-    """A catalogue whose transfer prices and latencies are given, by pairs of region ids."""
+    """A catalogue whose transfer prices, throughputs and latencies are given, by pairs of region ids."""
 
     def __init__(
         self,
@@ -35,14 +35,19 @@ class SmallCatalog(Catalog):
         embodied: Mapping[tuple[str, str], float] | None = None,
         egress: Mapping[tuple[str, str], float] | None = None,
         latency: Mapping[tuple[str, str], float] | None = None,
+        throughput: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         figures = {key: (grams, "test") for key, grams in (embodied or {}).items()}
         super().__init__({(r.provider, r.name): r for r in regions}, offers, POWER, figures)
         self.egress = egress or {}
         self.latency = latency or {}
+        self.throughput = throughput or {}
 
     def egress_usd_per_gb(self, source: Region, target: Region) -> float | None:
         return self.egress.get((source.id, target.id))
+
+    def throughput_gbps(self, source: Region, target: Region) -> float | None:
+        return self.throughput.get((source.id, target.id))
 
     def latency_ms(self, source: Region, target: Region) -> float | None:
         return self.latency.get((source.id, target.id))
@@ -53,23 +58,24 @@ class SmallCatalog(Catalog):
 
 @dataclass
 class SmallSignal:
-    """Hourly values by zone from a first hour on; past the last one there is nothing."""
+    """Values by zone, one a step from a first hour on; past the last one there is nothing."""
 
     series: Mapping[str, Sequence[float]]
     first: datetime = MIDNIGHT
     name: str = "test"
+    step_s: int = 3600
     basis: Basis = field(
         default_factory=lambda: Basis("average", "life-cycle", "consumption", "test", "written out")
     )
 
     def intensity(self, zone: str, start: datetime, hours: int) -> Intensity:
         values = self.series.get(zone)
-        offset = int((hour_of(start) - self.first).total_seconds()) // 3600
-        if values is None or offset < 0 or offset + hours > len(values):
+        offset = int((hour_of(start) - self.first).total_seconds()) // self.step_s
+        count = hours * 3600 // self.step_s
+        if values is None or offset < 0 or offset + count > len(values):
             raise NoIntensity(zone, f"nothing for {hours} hours from {start}")
-        return Intensity(
-            zone, hour_of(start), np.array(values[offset : offset + hours], dtype=float), self.basis
-        )
+        found = np.array(values[offset : offset + count], dtype=float)
+        return Intensity(zone, hour_of(start), found, self.basis, self.step_s)
 
     def zones(self) -> frozenset[str]:
         return frozenset(self.series)

@@ -160,8 +160,11 @@ def test_a_schedule_that_is_no_window_stays_where_it_fits() -> None:
     own = member(job("paused", deadline="20h"))
     assert own.plan.chosen is not None
     segment = own.plan.chosen.segments[0]
-    halves = (replace(segment, end=segment.start + timedelta(hours=1)),
-              replace(segment, start=segment.start + timedelta(hours=3), end=segment.end + timedelta(hours=2)))  # fmt: skip
+    hour = timedelta(hours=1)
+    halves = (
+        replace(segment, end=segment.start + hour),
+        replace(segment, start=segment.start + 3 * hour, end=segment.end + 2 * hour),
+    )
     paused = replace(own.plan.chosen, segments=halves, cost_usd=0.5, finish=halves[-1].end)
     own = replace(own, plan=replace(own.plan, chosen=paused))
     early = [member(job(name, deadline="5h", placement={"regions": ["aws/one"]})) for name in ("a", "b")]
@@ -184,7 +187,10 @@ def test_no_combination_of_windows_is_better_than_the_fleet() -> None:
         first = world(random)
         worlds = [replace(first, workload=named(wishes(random, first.now), n)) for n in range(3)]
         quotas = tuple(
-            Quota(provider, None, random.choice([None, "L4", "T4"]), random.choice([0, 1, 2, 3]), random.random() < 0.7)
+            Quota(
+                provider, None, random.choice([None, "L4", "T4"]), random.choice([0, 1, 2, 3]),
+                counts_gpus=random.random() < 0.7,
+            )
             for provider in ("aws", "gcp") if random.random() < 0.8
         )  # fmt: skip
         members = [

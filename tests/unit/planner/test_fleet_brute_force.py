@@ -1,4 +1,4 @@
-"""The fleet's placement equals an exhaustive search on thousands of small random fleets, and keeps each quota."""
+"""A fleet's placement is what exhaustive search finds on thousands of small fleets; each quota is kept."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_the_file_has_the_documented_shape() -> None:
     assert {"costUsd", "energyKwh", "gco2e", "finish", "breakdown"} <= document["chosen"].keys()
     assert set(document["baselines"]) == {"runNowCheapest", "runNowHome"}
     assert document["rejected"][0].keys() == {
-        "provider", "region", "instanceType", "market", "reason", "detail",
+        "provider", "region", "instanceType", "market", "reason", "detail", "costUsd", "gco2e", "start",
     }  # fmt: skip
     assert {"workload", "catalog", "signal", "now", "hash", "assumptions"} <= document["inputs"].keys()
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from small_world import MIDNIGHT, SmallCatalog, SmallSignal, offer, region, workload
 
+from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.plan import Plan
 from harchos_infra.planner.planner import plan
 
@@ -100,6 +101,18 @@ def test_a_feasible_loser_shows_what_it_would_cost_more_and_when_it_would_be_don
     assert lost.reason == "ranked-lower", "it is cleaner"
     assert lost.detail == "+2.07 USD (price +1, egress +1.07), -2.52 gCO2e, done +0 h"
     assert len(made.frontier) == 2
+
+
+def test_a_loser_has_the_figures_it_was_compared_by_and_one_that_fails_a_constraint_has_none() -> None:
+    made = planned(
+        {}, offer("aws/berlin", price=2), offer("aws/oslo", price=1), offer("aws/oslo", market="spot")
+    )
+    assert made.chosen is not None
+    compared, failed = made.rejected
+    assert (compared.cost_usd, compared.start) == (2.0, MIDNIGHT)
+    assert compared.gco2e == pytest.approx(2 * made.chosen.gco2e), "at 100 g/kWh, not at 50"
+    assert (failed.reason, failed.cost_usd, failed.gco2e, failed.start) == ("market", None, None, None)
+    assert encode(failed).keys() == {"provider", "region", "instanceType", "market", "reason", "detail"}
 
 
 def test_a_candidate_that_is_dearer_and_dirtier_is_dominated() -> None:

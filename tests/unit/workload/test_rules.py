@@ -25,6 +25,11 @@ from support.documents import Loading, Refusal
         ("type: inference\ncommand: x\nhealthCheck: {httpGet: {path: /h}}", 8, "a health check needs a port"),
         ("type: inference\ncommand: x\nnetworking: {expose: true}", 8, "nothing to expose without a port"),
         (
+            "type: batch\ncommand: x\nreplicas: 2\nscaling: {maxNodes: 2, throughput: [1, 2]}",
+            8,
+            "both say how many nodes",
+        ),
+        (
             "type: batch\ncommand: x\nscaling: {minNodes: 4, maxNodes: 2}",
             8,
             "minNodes 4 is more than maxNodes 2",

@@ -1,0 +1,1 @@
+"""Forecasts of carbon intensity from a zone's own past: forecasters, quantiles, the signal of them."""

@@ -1,0 +1,1 @@
+"""What any jobs would have emitted on any signal under any policy."""
