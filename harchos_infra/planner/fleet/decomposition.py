@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ITERATIONS = 120
+FEWEST_STEPS, MOST_STEPS = 120, 600
+_WORK = 100_000_000
+"""Options priced altogether, between the fewest and the most steps."""
 REPAIR_EVERY = 40
 CLOSE = 1e-7
 """Bound and plan this near each other, as a share, are the same."""
 _KEPT = 0.7
-_PATIENCE = 3
+_PATIENCE_SHARE = 40
 _LEAST_PACE = 1e-3
 _FIRST_REPAIR = 24
 _FIRST_AIM = 0.03
@@ -52,7 +54,7 @@ class Ascent:
 def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Floats | None = None) -> Ascent:
     """Raise the bound; `repair` makes a plan of what the jobs choose and returns its sum of scores.
 
-    Its second argument asks for a thorough one: the last time. It returns inf where a job found no place; the
+    Its second argument asks for a thorough one: the last time, and always for a small fleet. It returns inf where a job found no place; the
     ascent then aims above the bound it has.
     """
     capacity = pricing.problem.capacity[:, None]
@@ -60,17 +62,18 @@ def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Flo
     best, best_prices = -np.inf, prices
     average = np.zeros_like(prices)
     target, pace, waited = np.inf, 0.3, 0
-    for step in range(ITERATIONS + 1):
+    steps = min(max(_WORK // max(len(pricing.found), 1), FEWEST_STEPS), MOST_STEPS)
+    for step in range(steps + 1):
         priced = pricing.price(prices)
         bound = float(priced.value.sum() - (prices * capacity).sum())
         if bound > best:
             best, best_prices, waited = bound, prices, 0
-        elif (waited := waited + 1) >= _PATIENCE:
+        elif (waited := waited + 1) >= steps // _PATIENCE_SHARE:
             pace, waited = pace * 0.7, 0
-        is_last = step == ITERATIONS or pace < _LEAST_PACE
+        is_last = step == steps or pace < _LEAST_PACE
         if step % REPAIR_EVERY == _FIRST_REPAIR or is_last:
             last = priced if bound == best else pricing.price(best_prices)
-            target = min(target, repair(last, is_last))
+            target = min(target, repair(last, is_last or steps > FEWEST_STEPS))
         if step in _WIDEN_AT and (capped := pricing.capped(priced)).any():
             pricing.widen(capped)
         if is_last or (np.isfinite(target) and target - best <= CLOSE * abs(target)):

@@ -60,6 +60,6 @@ class Marks:
         most = MOST_CELLS // max(len(problem.capacity), 1)
         if len(phases) * (end_s // step_s) <= most:
             at_s = (np.arange(0, end_s, step_s)[:, None] + phases[None, :]).ravel()
-            return cls(np.append(at_s[at_s < end_s], end_s), not np.isfinite(limited.most_mean).any())
+            return cls(np.append(at_s[at_s < end_s], end_s), exact=True)
         step_s = next((s for s in COARSE_S if end_s // s <= most), COARSE_S[-1])
         return cls(np.append(np.arange(0, end_s, step_s), end_s), exact=False)

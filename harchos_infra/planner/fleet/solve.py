@@ -108,14 +108,20 @@ class _Run:
         found = self._survivors(score - self.bound if not without_place else np.inf)
         if found is None:
             return
-        done = branch(self.problem, self.marks, found, all_placed=not without_place)
+        allowed = found.take(found.allowed)
+        done = branch(self.problem, self.marks, allowed, all_placed=not without_place)
         if done is None or not _keeps_quotas(self.problem, self.marks, done.placement):
             return
         self.method = "decomposition and branching"
         self._keep(done.placement)
-        windows_only = not np.isfinite(self.problem.alternative).any()
-        if done.proven and self.marks.exact and windows_only and not self.best.key[0]:
+        if done.proven and self._claims(found) and not self.best.key[0]:
             self.bound = self.best.key[1]
+
+    def _claims(self, found: Options) -> bool:
+        """Tell whether the best on the marks is the best of all (`marks`)."""
+        windows_only = not np.isfinite(self.problem.alternative).any()
+        budgets = np.isfinite(self.problem.candidates.most_mean[found.candidate]).any()
+        return self.marks.exact and windows_only and not budgets
 
     def _survivors(self, room: float) -> Options | None:
         candidates = self.problem.candidates
@@ -126,7 +132,6 @@ class _Run:
             return None
         every = np.arange(len(candidates))
         found = options(self.problem, self.pricing.means, every, self.marks.at_s)
-        found = found.take(found.allowed)
         if not np.isfinite(room):
             return found
         value = self.pricing.price(self.ascent.prices).value
