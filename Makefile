@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
 
-.PHONY: setup demo test lint types imports bench docs clean
+.PHONY: setup demo test lint types imports bench bench-planner docs clean
 
 setup: .venv/ready
 
@@ -32,6 +32,9 @@ imports: setup
 
 bench: setup
 	$(BIN)/python scripts/bench.py
+
+bench-planner: setup
+	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache dist

@@ -32,6 +32,14 @@ class Settings:
     """`workload` runs the workload's image; `host` runs this machine's own Python in a container."""
     terraform_binary: str | None = None
     """Path of `terraform` or `tofu`; found on PATH if not set."""
+    signal: str | None = None
+    """Carbon signal where `--signal` is not given (`electricitymaps,replay`); the replay if not set."""
+    electricitymaps_token: str | None = None
+    """Keys of live carbon sources; their environment variables, where set, come first."""
+    watttime_user: str | None = None
+    watttime_password: str | None = None
+    eia_api_key: str | None = None
+    entsoe_token: str | None = None
 
     @classmethod
     def load(cls) -> Settings:
@@ -40,6 +48,8 @@ class Settings:
 
 
 KEYS: tuple[str, ...] = tuple(f.name.replace("_", ".", 1) for f in fields(Settings))
+SECRET_KEYS = frozenset({"electricitymaps.token", "watttime.password", "eia.api_key", "entsoe.token"})
+"""Settings whose value is not listed."""
 _CHOICES = {"local.engine": ("auto", "podman", "docker", "none"), "local.image": ("workload", "host")}
 
 
@@ -118,5 +128,8 @@ def _write(values: dict[str, Any]) -> None:
 
     _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = _file().with_suffix(".yaml.new")
-    temporary.write_text(yaml.safe_dump(values, sort_keys=True), encoding="utf-8")
+    temporary.unlink(missing_ok=True)
+    private = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "w", encoding="utf-8") as stream:
+        stream.write(yaml.safe_dump(values, sort_keys=True))
     temporary.replace(_file())

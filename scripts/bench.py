@@ -140,8 +140,8 @@ def measure(home: Path) -> list[str]:
     ]
 
 
-def table(rows: list[str]) -> str:
-    """Return the whole section, with machine, date and command."""
+def machine() -> str:
+    """Return cores, processor, memory, kernel and Python, in words."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -151,17 +151,31 @@ def table(rows: list[str]) -> str:
         platform.machine(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def table(rows: list[str]) -> str:
+    """Return the whole section, with machine, date and command."""
     return "\n".join(
         [
-            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores ({cpu}), "
-            f"{memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}. A shared "
-            "machine: medians, with least and most beside them.",
+            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {machine()}. A shared machine: medians, with "
+            "least and most beside them.",
             "",
             "| what | median | least – most | aim |",
             "|---|---|---|---|",
             *rows,
         ]
     )
+
+
+def write_section(mark: str, text: str) -> None:
+    """Replace what stands between the marks `<!-- MARK -->` and `<!-- /MARK -->` of docs/benchmarks.md."""
+    page = ROOT / "docs" / "benchmarks.md"
+    marks = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    page.write_text(re.sub(marks, lambda m: m[1] + text + "\n" + m[2], page.read_text(), flags=re.S))
 
 
 def main(section: Callable[[], str]) -> None:
@@ -174,9 +188,7 @@ def main(section: Callable[[], str]) -> None:
     text = section()
     print(text)
     if write:
-        page = ROOT / "docs" / "benchmarks.md"
-        marks = r"(<!-- bench -->\n).*?(<!-- /bench -->)"
-        page.write_text(re.sub(marks, lambda m: m[1] + text + "\n" + m[2], page.read_text(), flags=re.S))
+        write_section("bench", text)
 
 
 if __name__ == "__main__":

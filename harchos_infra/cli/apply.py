@@ -27,7 +27,7 @@ def apply(
         False, "--rehearse", help="Run the plan on this machine, now: a local stand-in for the chosen hub."
     ),
     now: str | None = typer.Option(None, "--now", help="Plan as of this ISO time (workload files only)."),
-    signal: str | None = typer.Option(None, "--signal", help="replay:ZONEFILE|DIR (workload files only)."),
+    signal: str | None = typer.Option(None, "--signal", help="As of `harchos plan` (workload files only)."),
 ) -> None:
     """Create the hub of a PLAN (or workload FILE), run its job, take the hub down, keep the figures."""
     from harchos_infra.cli.output import text_width
@@ -130,7 +130,7 @@ def _submit(
     loaded: LoadedWorkload,
     *,
     rehearse: bool,
-    signal: str | None,
+    signal: str,
     owner: str,
     once: bool,
 ) -> Lease:

@@ -14,16 +14,20 @@ def set_(key: str, value: str) -> None:
     """Set KEY (such as local.zone) to VALUE."""
     from harchos_infra.settings import set_value
 
+    if key == "signal":
+        from harchos_infra.grid.parse import signal_names
+
+        signal_names(value)
     set_value(key, value)
     if key == "local.zone":
         _warn_unless_known(value)
 
 
 def _warn_unless_known(zone: str) -> None:
-    from harchos_infra.grid.parse import parse_signal
+    from harchos_infra.grid.replay import builtin_replay
     from harchos_infra.grid.signal import nearest_zone
 
-    known = parse_signal(None).zones()
+    known = builtin_replay().zones()
     if zone not in known:
         hint = nearest_zone(zone, known) or "a plan needs `--signal replay:DIR`"
         note(f"warning: no carbon data for zone {zone!r} is built in: {hint}")
@@ -48,10 +52,11 @@ def unset(key: str) -> None:
 
 @app.command("list")
 def list_(format: Format = FormatOption) -> None:
-    """List every setting with the value in force."""
-    from harchos_infra.settings import KEYS, get_value
+    """List every setting with the value in force; keys are not shown (`harchos config get KEY` does)."""
+    from harchos_infra.settings import KEYS, SECRET_KEYS, get_value
 
     values = {key: get_value(key) for key in KEYS}
+    values |= {key: "(hidden)" for key in SECRET_KEYS if values[key] is not None}
     if format is Format.JSON:
         print_json({"schema": "harchos.settings/1", "settings": values})
     else:

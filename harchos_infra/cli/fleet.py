@@ -10,25 +10,23 @@ from harchos_infra.cli.output import note
 from harchos_infra.errors import HarchosError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.fleet.fleet import Fleet
 
 
-def make_fleet(
-    paths: Sequence[Path], *, quotas: Path | None, now: str | None = None, signal: str | None = None
-) -> Fleet:
+def make_fleet(paths: Sequence[Path], *, quotas: Path | None, now: datetime, signal: Signal) -> Fleet:
     """Load the workloads that files and directories hold, and plan them together."""
     from harchos_infra.catalog import Catalog
-    from harchos_infra.cli.moment import parse_now
     from harchos_infra.cli.planning import catalog_for, make_plan
-    from harchos_infra.grid.parse import parse_signal
     from harchos_infra.planner.fleet.fleet import plan_fleet
     from harchos_infra.planner.fleet.member import Member
     from harchos_infra.planner.fleet.quota import Quotas, load_quotas
     from harchos_infra.runs.calibration import read_calibration
 
     limits = Quotas() if quotas is None else load_quotas(quotas, Catalog.builtin())
-    moment = parse_now(now)
-    made = (make_plan(path, now=moment, signal=signal) for path in _files(paths, quotas))
+    made = (make_plan(path, now=now, signal=signal) for path in _files(paths, quotas))
     members = [
         Member(
             loaded.workload,
@@ -38,7 +36,7 @@ def make_fleet(
         )
         for plan, loaded in made
     ]
-    return plan_fleet(members, quotas=limits, signal=parse_signal(signal))
+    return plan_fleet(members, quotas=limits, signal=signal)
 
 
 def _files(paths: Sequence[Path], quotas: Path | None) -> Iterator[Path]:

@@ -86,6 +86,8 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     # Else pydantic reads every installed distribution in search of plugins: 30 ms. Children do not get this.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Matrices are small: on a busy machine, threads that wait for each other take 30 times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):

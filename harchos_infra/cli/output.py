@@ -25,6 +25,10 @@ class Format(StrEnum):
     JSON = "json"
 
 
+SIGNAL_HELP = (
+    "replay (default), replay:PATH of a file ZONE.csv or a directory, or a live source: electricitymaps, "
+    "watttime, gb, energycharts, eia, entsoe; A,B takes from B what A lacks."
+)
 FormatOption = typer.Option(Format.TABLE, "--format", "-o", help="Output format.")
 
 

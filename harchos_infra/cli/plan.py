@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harchos_infra.cli.moment import NowOption
-from harchos_infra.cli.output import note
+from harchos_infra.cli.forecast_option import Forecast, ForecastOption, signal_for
+from harchos_infra.cli.moment import NowOption, parse_now
+from harchos_infra.cli.output import SIGNAL_HELP, note
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
 
 WOULD_CREATE = 2
 INFEASIBLE = 3
+FELL_BACK = 5
 
 
 class PlanFormat(StrEnum):
@@ -31,9 +36,8 @@ def plan(
         ..., metavar="FILE...", help="A workload document; several, or a directory of them: a fleet."
     ),
     now: str = NowOption,
-    signal: str = typer.Option(
-        None, "--signal", metavar="SIGNAL", help="replay (default) or replay:ZONEFILE|DIR."
-    ),
+    signal: str = typer.Option(None, "--signal", metavar="SIGNAL", help=SIGNAL_HELP),
+    forecast: Forecast | None = ForecastOption,
     format: PlanFormat = typer.Option(PlanFormat.TABLE, "--format", "-o", help="Output format."),
     out: Path = typer.Option(
         None,
@@ -55,14 +59,16 @@ def plan(
     ),
 ) -> None:
     """Decide when and where the workloads of FILE run; nothing is created."""
+    moment = parse_now(now)
+    source = signal_for(signal, forecast, moment)
     if quotas is not None or len(files) > 1 or files[0].is_dir():
         if html is not None:
             raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
-        _plan_fleet(files, quotas, now, signal, format, out, detailed_exitcode, explain)
+        _plan_fleet(files, quotas, moment, source, format, out, detailed_exitcode, explain)
         return
     from harchos_infra.cli.planning import make_plan
 
-    made, loaded = make_plan(files[0], now=now, signal=signal)
+    made, loaded = make_plan(files[0], now=moment, signal=source)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
         write_plan(out, made)
@@ -71,14 +77,14 @@ def plan(
         from harchos_infra.cli.output import write_page
         from harchos_infra.cli.plan_page import plan_page
         from harchos_infra.cli.planning import catalog_for
-        from harchos_infra.grid.parse import parse_signal
 
-        write_page(html, plan_page(made, catalog_for(loaded), parse_signal(signal)))
+        write_page(html, plan_page(made, catalog_for(loaded), source))
         note(f"{html}: page of the plan of {made.workload['metadata']['name']}")
     if made.chosen is None:
         if format is PlanFormat.JSON:
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
         raise typer.Exit(INFEASIBLE)
+    _refuse_fallen(made)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
 
@@ -86,8 +92,8 @@ def plan(
 def _plan_fleet(
     files: list[Path],
     quotas: Path | None,
-    now: str | None,
-    signal: str | None,
+    now: datetime,
+    signal: Signal,
     format: PlanFormat,
     out: Path | None,
     detailed_exitcode: bool,
@@ -104,8 +110,20 @@ def _plan_fleet(
         if format is PlanFormat.JSON:
             note(f"without a place: {', '.join(without_place)}")
         raise typer.Exit(INFEASIBLE)
+    for entry in made.entries:
+        _refuse_fallen(entry.plan)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
+
+
+def _refuse_fallen(made: Plan) -> None:
+    """Exit with 5 if the choice rests on zones that fell back to another signal."""
+    from harchos_infra.planner.reliance import rests_on
+
+    fallen = rests_on(made)
+    if fallen:
+        note(f"the choice rests on zones that fell back: {', '.join(fallen)} (exit code {FELL_BACK})")
+        raise typer.Exit(FELL_BACK)
 
 
 def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:

@@ -17,6 +17,7 @@ BASELINES = {"runNowCheapest": "run now, cheapest", "runNowHome": "run now, home
 _LEAST = {"greenest": "carbon", "cheapest": "USD"}
 _LOSERS_SHOWN = 5
 _FRONT_SHOWN = 8
+_ZONES_SHOWN = 6
 _SPARK_WIDTH = 72
 _GAP_SHOWN = 1e-6
 WIDTH = 108
@@ -117,6 +118,8 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     yield _lost(plan)
     if explain or any(lost.reason in _COMPARED for lost in plan.rejected):
         yield _losers(plan, explain)
+    if explain and plan.inputs.get("forecast"):
+        yield _worth(plan)
     yield _inputs(plan)
 
 
@@ -150,7 +153,7 @@ def _why(plan: Plan) -> str:
 
 def _gap(chosen: Schedule) -> Iterator[str]:
     if chosen.gap > _GAP_SHOWN:
-        yield f"within the budgets: at most {chosen.gap:.2%} from the least that is possible"
+        yield f"at most {chosen.gap:.2%} from the least that is possible"
 
 
 def _caution(plan: Plan) -> Iterator[str]:
@@ -158,8 +161,29 @@ def _caution(plan: Plan) -> Iterator[str]:
     if fleet := plan.inputs.get("fleet"):
         quotas = fleet["quotas"]["path"]
         yield f"chosen for a fleet of {fleet['workloads']} under {quotas}, not for this workload alone"
-    if plan.inputs["signal"]["name"].startswith("replay"):
+    signal = plan.inputs["signal"]
+    if "forecast" in signal:
+        yield from _forecast_caution(plan)
+    elif signal["name"].startswith("replay"):
         yield "carbon figures replay past hours: they are no forecast of these"
+
+
+def _forecast_caution(plan: Plan) -> Iterator[str]:
+    signal = plan.inputs["signal"]
+    of = "replayed hours" if signal["name"].startswith("replay") else "the hours"
+    issued = _moment(signal["forecast"]["issued"])
+    yield f"carbon figures from {_utc(issued)} UTC on are a forecast out of {of} before"
+    verdicts = plan.inputs["forecast"]
+    zones = {verdict["zone"] for verdict in verdicts}
+    closed = sorted(
+        {v["zone"] for v in verdicts if not v["mayWait"] and (v["attainable"] or not v["issues"])}
+    )
+    if closed:
+        shown = ", ".join(closed[:_ZONES_SHOWN]) + (" ..." if len(closed) > _ZONES_SHOWN else "")
+        yield (
+            f"no waiting in {len(closed)} of {len(zones)} zones, where it has not paid on past forecasts: "
+            f"{shown} (--explain)"
+        )
 
 
 def _savings(plan: Plan, chosen: Schedule) -> Iterator[str]:
@@ -321,16 +345,42 @@ def _losers(plan: Plan, explain: bool) -> Section:
     )
 
 
+def _worth(plan: Plan) -> Section:
+    return Section(
+        "What waiting on the forecast has been worth to this job in each zone",
+        ("zone", "error", "saved", "promised", "at most", "trust", "forecast by", "verdict"),
+        tuple(
+            (
+                verdict["zone"],
+                "-" if verdict["mape"] is None else f"{verdict['mape']:.1%}",
+                f"{verdict['saving']:.1%}",
+                f"{verdict['promised']:.1%}",
+                f"{verdict['attainable']:.1%}",
+                f"{verdict['trust']:.0%}",
+                verdict["method"],
+                "may wait" if verdict["mayWait"] else verdict["reason"],
+            )
+            for verdict in plan.inputs["forecast"]
+        ),
+        right=(1, 2, 3, 4, 5),
+        lines=(
+            "saved, promised by the forecast, and at most with foresight: of the carbon of starting at once; "
+            "trust: how far differences between hours are counted in this plan",
+        ),
+    )
+
+
 def _inputs(plan: Plan) -> Section:
     inputs = plan.inputs
     signal, prices, objective = inputs["signal"], inputs["catalog"]["prices"], inputs["objective"]
+    said = (signal.get(key) for key in ("quantity", "method", "source"))
     rows = [
         (
             "workload",
             f"{inputs['workload'].get('path', '-')}, sha256 {_short(inputs['workload'].get('sha256'))}",
         ),
         ("now", f"{_utc(plan.now)} UTC"),
-        ("signal", f"{signal['name']}: {signal.get('method', '')}; {signal.get('source', '')}"),
+        ("signal", f"{signal['name']}: {'; '.join(filter(None, said))}"),
     ]
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))
@@ -343,6 +393,12 @@ def _inputs(plan: Plan) -> Section:
                 (f"power{at}", f"{segment.power_watts:.4g} W a node; {segment.power_basis}"),
                 (f"PUE{at}", f"{segment.pue:g}; {segment.pue_basis}"),
             ]
+        zones = {segment.zone for segment in plan.chosen.segments}
+        rows += [
+            (f"forecast of {verdict['zone']}", f"{verdict['method']}; {verdict['reason']}")
+            for verdict in inputs.get("forecast", ())
+            if verdict["zone"] in zones
+        ]
     if objective["carbonPriceSource"]:
         rows.append(
             (

@@ -7,36 +7,34 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harchos_infra.cli.forecast_option import signal_for
+from harchos_infra.cli.moment import parse_now
 from harchos_infra.cli.output import note
 
 if TYPE_CHECKING:
     from harchos_infra.catalog import Catalog
+    from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
     from harchos_infra.runs.job import HubSettings
     from harchos_infra.workload.loader import LoadedWorkload
 
 
-def make_plan(
-    path: Path | str, *, now: str | datetime | None = None, signal: str | None = None
-) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it, as of `now` (ISO time or the present), on `signal` (`--signal`).
+def make_plan(path: Path | str, *, now: datetime, signal: Signal) -> tuple[Plan, LoadedWorkload]:
+    """Load a workload and plan it as of `now` on `signal`.
 
     What the document says in vain goes to standard error.
     """
-    from harchos_infra.cli.moment import parse_now
-    from harchos_infra.grid.parse import parse_signal
     from harchos_infra.planner.planner import plan
     from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
 
     loaded = load(path)
     _say_what_is_in_vain(loaded)
-    moment = now if isinstance(now, datetime) else parse_now(now)
     made = plan(
         loaded.workload,
         catalog=catalog_for(loaded),
-        signal=parse_signal(signal),
-        now=moment,
+        signal=signal,
+        now=now,
         source={"path": str(path), "sha256": loaded.sha256},
         measured=read_calibration(loaded.workload.metadata.name),
     )
@@ -59,14 +57,15 @@ def catalog_for(loaded: LoadedWorkload) -> Catalog:
 
 def plan_or_replan(
     source: Path, *, now: str | None = None, signal: str | None = None
-) -> tuple[Plan, LoadedWorkload, str | None]:
+) -> tuple[Plan, LoadedWorkload, str]:
     """Read a plan file, or plan a workload file; return the plan, its workload and its `--signal`.
 
     A plan file brings its own time and signal, and names the workload it was made from.
     """
     if not is_plan_file(source):
-        made, loaded = make_plan(source, now=now, signal=signal)
-        return made, loaded, signal
+        moment = parse_now(now)
+        made, loaded = make_plan(source, now=moment, signal=signal_for(signal, None, moment))
+        return made, loaded, _signal_of(made)
     from harchos_infra.errors import HarchosError
     from harchos_infra.workload.loader import load
 
@@ -89,7 +88,8 @@ def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> No
     from harchos_infra.planner.drift import drift
 
     path = plan.inputs["workload"]["path"]
-    again, _ = make_plan(path, now=plan.now if rehearse else None, signal=_signal_of(plan))
+    now = plan.now if rehearse else parse_now(None)
+    again, _ = make_plan(path, now=now, signal=signal_for(_signal_of(plan), _forecast_of(plan), now))
     moved = drift(plan, again)
     if moved:
         raise HarchosError(
@@ -147,6 +147,11 @@ def hub_settings(*, rehearsal: bool) -> HubSettings:
     )
 
 
-def _signal_of(plan: Plan) -> str | None:
-    name = str(plan.inputs["signal"]["name"])
-    return None if name == "replay" else name
+def _signal_of(plan: Plan) -> str:
+    """Return the `--signal` that a plan was made with."""
+    return str(plan.inputs["signal"]["name"])
+
+
+def _forecast_of(plan: Plan) -> str | None:
+    forecast = plan.inputs["signal"].get("forecast")
+    return None if forecast is None else str(forecast["asked"])

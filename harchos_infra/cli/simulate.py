@@ -150,8 +150,8 @@ def _print(result: Result) -> None:
     again = f", decided again every {result.replan_s // 3600} h" if result.replan_s else ""
     typer.echo(f"{result.policy.name}: {result.policy.what}{seen}{again}")
     typer.echo(
-        f"{len(result.jobs):,} jobs on {len(series.zones)} zones, {start:%Y-%m-%d %H:%M} to "
-        f"{end:%Y-%m-%d %H:%M} UTC, {series.source}"
+        f"{_count(len(result.jobs), 'job')} on {_count(len(series.zones), 'zone')}, "
+        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {series.source}"
     )
     priced = result.prices is not None
     headers = ["", "kWh", "kgCO2e", *(["USD"] if priced else []), "saving", "delay h", "restarts", "moves"]
@@ -172,8 +172,8 @@ def _row(result: Result, name: str, outcome: Outcome) -> list[str]:
     usd = outcome.total_usd
     return [
         name,
-        f"{account.kwh.sum():,.4g}",
-        f"{outcome.gco2 / 1000:,.4g}",
+        _figure(account.kwh.sum()),
+        _figure(outcome.gco2 / 1000),
         *([] if result.prices is None else ["unknown" if usd is None else f"{usd:,.2f}"]),
         _percent(result.saving(outcome)),
         f"{account.delay_s.mean() / 3600:.1f}",
@@ -187,12 +187,16 @@ def _lines(result: Result) -> list[str]:
     if result.foresight is not None:
         shares.append(f"{_percent(result.share_of(result.foresight))} of its own with foresight")
     lines = [f"saving against run-now {_percent(result.saving(result.realised))}: " + ", ".join(shares)]
+    if result.prices is not None:
+        lines.append(
+            f"USD: the cheapest on-demand {result.prices.gpu} node of each zone, by list price; egress"
+        )
     low, high = (float(g) for g in result.realised.account.move_g.sum(axis=1))
     if high > 0:
         kwh = result.realised.account.move_kwh.sum(axis=1)
         lines.append(
-            f"transfers: {kwh[0]:.4g} to {kwh[1]:.4g} kWh, {low / 1000:.4g} to {high / 1000:.4g} kgCO2e; "
-            "the low end is counted"
+            f"transfers: {_figure(kwh[0])} to {_figure(kwh[1])} kWh, {_figure(low / 1000)} to "
+            f"{_figure(high / 1000)} kgCO2e; the low end is counted"
         )
     return lines
 
@@ -203,9 +207,7 @@ def _print_jobs(result: Result) -> None:
         [
             row["id"],
             " ".join(f"{s['zone']} {_clock(s['start'])}-{_clock(s['end'])}" for s in row["spans"]),
-            f"{row['gco2']:,.4g}",
-            f"{row['runNowGco2']:,.4g}",
-            f"{row['oracleGco2']:,.4g}",
+            *(_figure(row[name]) for name in ("gco2", "runNowGco2", "oracleGco2")),
             f"{row['delayHours']:.1f}",
         ]
         for row in document["jobs"]
@@ -215,6 +217,14 @@ def _print_jobs(result: Result) -> None:
 
 def _clock(when: str) -> str:
     return f"{when[8:10]}.{when[11:16]}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _percent(share: float | None) -> str:

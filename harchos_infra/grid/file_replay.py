@@ -79,6 +79,10 @@ class FileReplay:
             raise NoIntensity(zone, f"{self._files[zone]} covers {_span(trace)} only", hint=_YEAR_HINT)
         return Intensity(zone, first, trace.values[places], self._basis(method))
 
+    def covered(self, zone: str) -> tuple[datetime, datetime]:
+        """Return the first hour of a zone's file and the hour after its last."""
+        return _ends(self._trace(zone))
+
     def zones(self) -> frozenset[str]:
         """Return the zones that have a file."""
         return frozenset(self._files)
@@ -162,8 +166,12 @@ def _places(trace: Trace, wanted: int, hours: int) -> NDArray[np.int64]:
     return np.where(covered, moments - trace.first, replayed)
 
 
+def _ends(trace: Trace) -> tuple[datetime, datetime]:
+    return datetime.fromtimestamp(trace.first * 3600, UTC), datetime.fromtimestamp(trace.end * 3600, UTC)
+
+
 def _span(trace: Trace) -> str:
-    first, end = (datetime.fromtimestamp(hour * 3600, UTC) for hour in (trace.first, trace.end))
+    first, end = _ends(trace)
     return f"{first:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harchos_infra.errors import HarchosError
 
@@ -61,6 +61,15 @@ class NoIntensity(HarchosError):  # noqa: N818 - a fact about a zone, named for 
         self.reason = reason
 
 
+class ShortHorizon(NoIntensity):
+    """The hours asked for reach past what the source forecasts; `hours` of them are there."""
+
+    def __init__(self, zone: str, reason: str, hours: int) -> None:
+        hint = f"ask for {hours} h" if hours > 0 else None
+        super().__init__(zone, reason, hint=hint)
+        self.hours = hours
+
+
 class Signal(Protocol):
     """A source of carbon intensity: replayed or live."""
 
@@ -87,6 +96,21 @@ class Signal(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return name, source, as-of date and method, for the inputs of a plan."""
         ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A signal that reads many zones faster at once than one by one."""
+
+    def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None:
+        """Read what `intensity` will be asked for; whatever fails, fails again when it is."""
+        ...
+
+
+def prefetch(signal: Signal, zones: Iterable[str], start: datetime, hours: int) -> None:
+    """Let a signal read many zones at once; one that has them at hand has nothing to do."""
+    if isinstance(signal, ReadsAhead):
+        signal.prefetch(zones, start, hours)
 
 
 def check_same_factors(bases: Iterable[Basis]) -> None:

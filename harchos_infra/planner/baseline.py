@@ -46,8 +46,11 @@ def _home(request: Request, catalog: Catalog, signal: Signal, verdicts: Sequence
 
 
 def _cheapest_now(estimates: Estimates) -> Schedule | None:
-    """Return the schedule with the least USD, then carbon, of those that start now and are in time."""
-    members = np.flatnonzero(estimates.late_s <= 0)
+    """Return the schedule with the least USD, then carbon, of those that start now and are in time.
+
+    At full power and with the fewest nodes: the rest is what one has a planner for.
+    """
+    members = np.flatnonzero((estimates.late_s <= 0) & estimates.is_first)
     if not len(members):
         return None
     gco2e = estimates.gco2e(estimates.now_mean)

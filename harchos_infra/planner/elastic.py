@@ -12,11 +12,13 @@ order of price over all slots, until the work is done; of the last one only the 
 the greedy rule of CarbonScaler (Hanafy et al. 2023), optimal because the problem is a linear programme with
 one constraint; where f is concave the hull is f itself.
 
-A job that may not be paused: for each first slot s and each number of slots l, the `min` nodes of all but the
-last slot are taken first (the last may end early, so that its hull begins at no node), then increments as
-above. The least of all (s, l) is taken; l lies between work / f at its best and work / f(min).
+A job that may not be paused: in a window of l slots from s on, the `min` nodes of all but the last slot are
+taken first (the last may end early, so that its hull begins at no node), then increments as above; l lies
+between work / f at its best and work / f(min). The dual of the programme bounds all windows at once, by
+prefix sums; they are solved in order of their bounds until none is below the best.
 
-Cost. O(K log K) a row for K = slots x hull edges; without pauses O(slots x K log K) for each length l.
+Cost. O(K log K) a row for K = slots x hull edges. Without pauses O(slots x lengths) for the bounds, and
+O(K log K) for each window that is solved: a handful in practice.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ _ROUNDING = 1e-12
 """Share of the work that counts as none."""
 _ROUND_SHARE = 1e-9
 """Share of a slot that counts as none."""
+_TIE = 1e-9
+"""Two totals within this share of each other are equal: the shorter and earlier window wins."""
+_PRICES = 33
+"""Prices of work that bound the windows of a job that may not pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,9 @@ def elastic(cost: Floats, work: float, throughput: ArrayLike, *, min_nodes: int,
             steps = _Steps.of(from_none, cost.shape[1])
             _fill(cost, steps, work, rows, np.zeros(len(rows), dtype=np.int64), found)
         else:
-            _uninterrupted(cost, work, _hull(counts, curve), from_none, rows, found)
+            problem = _Uninterrupted(work, _hull(counts, curve), from_none)
+            for row in rows.tolist():
+                problem.solve(cost, row, found)
     return found
 
 
@@ -110,33 +118,77 @@ class _Steps:
         return prices.reshape(*cost.shape[:-1], -1)
 
 
-def _uninterrupted(
-    cost: Floats,
-    work: float,
-    hull: tuple[Ints, Floats],
-    from_none: tuple[Ints, Floats],
-    rows: Ints,
-    found: Elastic,
-) -> None:
-    """Solve rows that may not pause: every window in turn, then the best of each row once more in full."""
-    least, most = hull[1][0], from_none[1][-1]
-    windows = np.lib.stride_tricks.sliding_window_view
-    best = np.full(len(rows), np.inf)
-    first, length = np.zeros((2, len(rows)), dtype=np.int64)
-    shortest, longest = ceil(work / most * (1 - _ROUNDING)), ceil(work / least * (1 - _ROUNDING))
-    for slots in range(shortest, min(longest, cost.shape[1]) + 1):
-        window = windows(cost[rows], slots, axis=1)
-        steps = _Steps.of(hull, slots, from_none)
-        total = _least(steps.prices(window), steps, work - least * (slots - 1))
-        total += int(hull[0][0]) * window[..., :-1].sum(axis=-1)
-        start = total.argmin(axis=1)
-        total = total[np.arange(len(rows)), start]
-        better = total < best * (1 - _ROUNDING)
-        best[better], first[better], length[better] = total[better], start[better], slots
-    for slots in np.unique(length[length > 0]).tolist():
-        members = length == slots
-        steps = _Steps.of(hull, slots, from_none)
-        _fill(cost, steps, work - least * (slots - 1), rows[members], first[members], found)
+@dataclass(frozen=True, slots=True)
+class _Uninterrupted:
+    """Jobs that may not pause: a window is `slots` long, all but its last slot has the hull's least nodes."""
+
+    work: float
+    hull: tuple[Ints, Floats]
+    from_none: tuple[Ints, Floats]
+
+    def solve(self, cost: Floats, row: int, found: Elastic) -> None:
+        """Try the windows of one row in order of their bounds, until no bound is below the best."""
+        lengths, starts, bounds = self._bounds(cost[row])
+        unit = _TIE * max(float(bounds.min(initial=np.inf)), np.finfo(float).tiny)
+        with np.errstate(invalid="ignore", over="ignore"):
+            order = np.lexsort((starts, lengths, np.floor(bounds / unit)))
+        best, chosen = np.inf, -1
+        for window in order.tolist():
+            if not bounds[window] < best * (1 - _TIE):
+                break
+            length, start = int(lengths[window]), int(starts[window])
+            total = self._total(cost[row, start : start + length])
+            if total < best * (1 - _TIE):
+                best, chosen = total, window
+        if chosen >= 0:
+            steps, need = self._steps(int(lengths[chosen]))
+            _fill(cost, steps, need, np.array([row]), starts[chosen : chosen + 1], found)
+
+    def _bounds(self, cost: Floats) -> tuple[Ints, Ints, Floats]:
+        """Return length, start and bound of every window with a finite bound.
+
+        For any price of work, the sum over slots of the least of (cost - price x work done), plus the price
+        of all work, is no more than the least cost: the dual. The highest over some prices is taken.
+        """
+        is_there = np.isfinite(cost)
+        known = np.where(is_there, cost, 0.0)
+        offered = _Steps.of(self.from_none, len(cost)).prices(cost)
+        offered = offered[np.isfinite(offered)]
+        if not len(offered):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        prices = np.quantile(offered, np.linspace(0, 1, _PRICES))
+        slot, last = (
+            (nodes * known[:, None, None] - prices[:, None] * done).min(axis=2)
+            for nodes, done in (self.hull, self.from_none)
+        )
+        last = np.where(is_there[:, None], last, 0.0)
+        before = np.concatenate([np.zeros((1, _PRICES)), np.cumsum(slot, axis=0)])
+        gaps = np.concatenate([[0], np.cumsum(~is_there)])
+        least, most = self.hull[1][0], self.from_none[1][-1]
+        longest = min(ceil(self.work / least * (1 - _ROUNDING)), len(cost))
+        found = []
+        for length in range(ceil(self.work / most * (1 - _ROUNDING)), longest + 1):
+            end = np.arange(length, len(cost) + 1)
+            sums = before[end - 1] - before[end - length] + last[end - 1] + prices * self.work
+            bound = np.where(gaps[end - 1] > gaps[end - length], np.inf, np.maximum(sums.max(axis=1), 0.0))
+            kept = np.flatnonzero(np.isfinite(bound))
+            found.append((np.full(len(kept), length), end[kept] - length, bound[kept]))
+        lengths, starts, bounds = zip(*found, strict=True) if found else ((), (), ())
+        return (
+            np.concatenate([np.zeros(0, np.int64), *lengths]),
+            np.concatenate([np.zeros(0, np.int64), *starts]),
+            np.concatenate([np.zeros(0), *bounds]),
+        )
+
+    def _steps(self, length: int) -> tuple[_Steps, float]:
+        """Return the increments of a window, and the work beside that of its least nodes."""
+        steps = _Steps.of(self.hull, length, self.from_none)
+        return steps, self.work - float(self.hull[1][0]) * (length - 1)
+
+    def _total(self, window: Floats) -> float:
+        steps, need = self._steps(len(window))
+        base = float(self.hull[0][0] * window[:-1].sum()) if len(window) > 1 else 0.0
+        return base + float(_least(steps.prices(window)[None], steps, need)[0])
 
 
 def _least(prices: Floats, steps: _Steps, need: float) -> Floats:

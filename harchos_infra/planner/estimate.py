@@ -88,9 +88,14 @@ class Estimates:
     now_mean: Floats
 
     @property
+    def is_first(self) -> NDArray[np.bool_]:
+        """Whether an entry is the first of its offer."""
+        return np.asarray(self.offer_of == np.arange(len(self.offers)))
+
+    @property
     def has_several_entries(self) -> bool:
         """Whether an offer has more than one entry."""
-        return bool((self.offer_of != np.arange(len(self.offers))).any())
+        return not self.is_first.all()
 
     @property
     def cost_usd(self) -> Floats:
@@ -179,7 +184,9 @@ class _Figures:
         return found
 
     def _modes(self, offer: Offer) -> tuple[_Machine, ...] | Miss:
-        modes = (None, *self._request.power_modes(offer.gpu_model, self._catalog.power.gpu(offer)))
+        gpu = self._request.spec.resources.gpu
+        watts = self._catalog.power.gpu(offer) if gpu and gpu.power_modes else None
+        modes = (None, *self._request.power_modes(offer.gpu_model, watts))
         machines = [self._machine(offer, mode) for mode in modes]
         if isinstance(machines[0], Miss):
             return machines[0]

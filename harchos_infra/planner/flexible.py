@@ -3,6 +3,9 @@
 Each schedule minimises gCO2e + theta x USD, theta being what a dollar weighs in grams under the objective.
 Beside it stands the one of least carbon (theta = 0), which the Pareto front and a carbon budget may need.
 
+Node counts are chosen without regard to what a pause costs, and then pay for it. The score without it is a
+bound.
+
 Where the best schedule of a candidate breaks a budget, theta is searched: every theta gives a schedule that
 is best among all that are no dearer (no dirtier), and the least change of theta that keeps to the budget
 gives the best that such a search can find. What may be left to gain is bounded by the Lagrangian of the
@@ -15,7 +18,6 @@ budget, and stated with the schedule:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,11 +26,9 @@ import numpy as np
 from harchos_infra.catalog import Catalog
 from harchos_infra.planner.course import Course, Leg
 from harchos_infra.planner.estimate import Estimates
-from harchos_infra.planner.fit import Misses
 from harchos_infra.planner.moving import Moves, moved
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.pausing import paused, rates
-from harchos_infra.planner.rank import counts_embodied, limits
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.resizing import fixed_counts, resized
 from harchos_infra.planner.variants import extended
@@ -48,44 +48,17 @@ _MOVES = -1
 """Stands for the candidate of schedules that move."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The estimates with an entry for each schedule worth a thought, and what each entry fails.
+def search(
+    request: Request, catalog: Catalog, estimates: Estimates, with_embodied: bool
+) -> tuple[Estimates, Moves | None, float]:
+    """Return the estimates with an entry for each schedule worth a thought, what moves transfer, and the gap.
 
-    `moves` says what moves transfer, where the job may move; `gap` by which share of its score the best entry
-    may miss the least that is possible within the budgets.
+    The gap is by which share of its score the best entry may miss the least that is possible.
     """
-
-    estimates: Estimates
-    broken: list[Misses]
-    moves: Moves | None = None
-    gap: float = 0.0
-
-
-def options(request: Request, catalog: Catalog, estimates: Estimates) -> Options:
-    """Return what can be done, windows and all other schedules that the workload allows.
-
-    Whether embodied carbon counts depends on which candidates are feasible, and so on the schedules: they are
-    made anew where it turned out otherwise.
-    """
-    broken = limits(request, estimates)
-    if not (request.may_pause or request.scaling):
-        return Options(estimates, broken)
     objective = Objective.of(request.spec)
     theta = objective.usd_weight / max(objective.usd_per_g, _LEAST_USD_PER_G)
-    counts = _counts(estimates, broken)
-    for _ in range(2):
-        search = _Search(request, catalog, estimates, theta, counts)
-        found = search.run()
-        broken = limits(request, found)
-        counted, counts = counts, _counts(found, broken)
-        if counts == counted:
-            break
-    return Options(found, broken, search.moves, search.gap)
-
-
-def _counts(estimates: Estimates, broken: list[Misses]) -> bool:
-    return counts_embodied(estimates, [index for index, misses in enumerate(broken) if not misses])
+    found = _Search(request, catalog, estimates, theta, with_embodied)
+    return found.run(), found.moves, found.gap
 
 
 class _Search:
@@ -106,7 +79,7 @@ class _Search:
         size_gib = checkpoint.size_gib if checkpoint and request.may_pause else None
         can_move = size_gib is not None and request.scaling is None
         self.moves = Moves(request, catalog, estimates, size_gib) if can_move and size_gib else None
-        self.gap = 0.0
+        self.gap, self._bound = 0.0, np.inf
 
     def run(self) -> Estimates:
         """Return the estimates with all schedules found."""
@@ -122,6 +95,8 @@ class _Search:
         budget = self._request.spec.budget
         if budget.max_cost_usd is not None or budget.max_carbon_kg is not None:
             estimates = self._within_budgets(estimates)
+        best = self._best(estimates, self._theta)
+        self.gap = max(1 - self._bound / best, 0.0) if 0 < best < np.inf else 0.0
         return estimates
 
     def _solve(self, members: Ints, theta: float, best: float) -> list[Course]:
@@ -135,8 +110,10 @@ class _Search:
         if scaling is not None and self._request.deadline is not None:
             rho = rates(estimates, members, theta, self._with_embodied)
             fixed = theta * estimates.transfer_usd[members] + estimates.transfer_g[members]
-            each = (best - fixed) / estimates.node_kw[members]
-            found += resized(self._request, scaling, estimates, members, rho, each)
+            courses, least = resized(self._request, scaling, estimates, members, rho, best - fixed)
+            found += courses
+            if theta == self._theta and self._request.save_s + self._request.restart_s > 0:
+                self._bound = min(self._bound, float((least + fixed).min(initial=np.inf)))
         return found
 
     def _move(self, theta: float, best: float) -> list[Course]:
@@ -165,8 +142,8 @@ class _Search:
     def _within_budgets(self, estimates: Estimates) -> Estimates:
         """Search theta wherever an entry is better than all within the budgets but breaks one of them."""
         score, breaks = self._score(estimates, self._theta), self._breaks(estimates)
-        best = bound = self._best(estimates, self._theta)
-        keeps = _keeps(estimates, breaks)
+        best = self._best(estimates, self._theta)
+        keeps = _keeps(estimates, breaks) | (self._request.scaling is not None)
         searched: set[int] = set()
         for entry in np.argsort(score, kind="stable").tolist():
             if not score[entry] < best:
@@ -177,21 +154,27 @@ class _Search:
             if not breaks[:, entry].any() or member in searched or not (member == _MOVES or keeps[member]):
                 continue
             searched.add(member)
-            solve = partial(self._move, best=np.inf) if member == _MOVES else self._of_member(member)
+            solve = partial(self._moved, estimates) if member == _MOVES else self._of_member(member)
             found, least = self._search(bool(breaks[0, entry]), solve)
-            bound = min(bound, least)
+            self._bound = min(self._bound, least)
             estimates = extended(estimates, found, self.moves)
             best = self._best(estimates, self._theta)
-        self.gap = max(1 - bound / best, 0.0) if 0 < best < np.inf else 0.0
         return estimates
 
-    def _of_member(self, member: int) -> Callable[[float], list[Course]]:
-        window = self._estimates
-        start_s = int(window.best_start_s[member])
-        leg = Leg(member, start_s, start_s + int(window.duration_s[member]), window.nodes)
+    def _moved(self, estimates: Estimates, theta: float) -> list[Course]:
+        """Return the best of all schedules: one with moves, or of those that are known."""
+        score = self._score(estimates, theta)
+        best = int(score.argmin())
+        return self._move(theta, float(score[best])) or [estimates.courses[best] or self._window(best)]
 
+    def _window(self, member: int) -> Course:
+        start_s = int(self._estimates.best_start_s[member])
+        length_s, nodes = int(self._estimates.duration_s[member]), self._estimates.nodes
+        return Course((Leg(member, start_s, start_s + length_s, nodes),))
+
+    def _of_member(self, member: int) -> Callable[[float], list[Course]]:
         def solve(theta: float) -> list[Course]:
-            return [Course((leg,)), *self._solve(np.array([member]), theta, np.inf)]
+            return [self._window(member), *self._solve(np.array([member]), theta, np.inf)]
 
         return solve
 
@@ -208,14 +191,15 @@ class _Search:
         theta = 0.0 if is_too_dirty else _MOST_THETA
         for number in range(_SEARCHES):
             courses = solve(theta)
-            if not courses:
-                return [], np.inf
             found = extended(self._estimates, courses, self.moves)
             first = len(self._estimates.offers)
             index = first + int(self._score(found, theta)[first:].argmin())
             usd, score = float(found.cost_usd[index]), float(self._score(found, self._theta)[index])
-            bound = max(bound, self._bound(is_too_dirty, theta, score, usd))
-            is_within = not self._breaks(found)[:, index].any()
+            bound = max(bound, self._least(is_too_dirty, theta, score, usd))
+            breaks = self._breaks(found)[:, index]
+            if not number and breaks[0 if is_too_dirty else 1]:
+                return [], np.inf
+            is_within = not breaks.any()
             if is_within and score < best[0]:
                 best = score, [courses[index - first]]
             if number:
@@ -223,7 +207,7 @@ class _Search:
             theta = float(np.sqrt(low * high))
         return best[1], bound
 
-    def _bound(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
+    def _least(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
         """Return what every schedule within the budget scores at least, by the best one under `theta`."""
         budget = self._request.spec.budget
         gco2e = score - self._theta * usd

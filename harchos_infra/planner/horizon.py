@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of
+from harchos_infra.grid.forecast.issues import Forecasting
+from harchos_infra.grid.signal import Basis, NoIntensity, Signal, check_same_factors, hour_of, prefetch
+from harchos_infra.planner.gate import Verdict, Wish, judge, trusted
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.window import HOUR_S
 
@@ -29,6 +31,8 @@ class Horizon:
 
     `rows` maps a zone to its row of `intensity`, of shape (zones, steps of `step_s`) in g/kWh; `unknown` says
     of a zone why there is no figure. The step is the finest that a zone has: values of coarser zones repeat.
+    Where they are a forecast that the job may wait on, `verdicts` say of each zone how far it is trusted, and
+    `intensity` is what that leaves of it.
     """
 
     base: datetime
@@ -40,6 +44,7 @@ class Horizon:
     bases: tuple[Basis, ...]
     unknown: dict[str, str] = field(default_factory=dict)
     step_s: int = HOUR_S
+    verdicts: tuple[Verdict, ...] = ()
 
     @classmethod
     def of(cls, request: Request, signal: Signal, zones: Iterable[str], longest_s: int) -> Horizon:
@@ -55,7 +60,9 @@ class Horizon:
         series: list[tuple[NDArray[np.float64], int]] = []
         bases: list[Basis] = []
         unknown: dict[str, str] = {}
-        for zone in sorted(set(zones)):
+        wanted = sorted(set(zones))
+        prefetch(signal, wanted, base, hours)
+        for zone in wanted:
             try:
                 intensity = signal.intensity(zone, base, hours)
             except NoIntensity as error:
@@ -74,7 +81,25 @@ class Horizon:
         matrix = np.zeros((len(series), hours * HOUR_S // step_s))
         for row, (values, step) in enumerate(series):
             matrix[row] = values if step == step_s else np.repeat(values, step // step_s)
-        return cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, step_s)
+        horizon = cls(base, earliest_s, deadline_s, hours, rows, matrix, tuple(bases), unknown, step_s)
+        if not isinstance(signal, Forecasting) or not rows:
+            return horizon
+        return horizon._judged(signal, {longest_s, *request.durations_s()})
+
+    def _judged(self, forecast: Forecasting, durations_s: set[int]) -> Horizon:
+        """Return the horizon with its forecast as far as it is trusted; as it is where nothing can wait.
+
+        Where no duration leaves slack, one on more nodes still may: half of the time there is stands for it.
+        """
+        time_s = self.latest_s(0) - self.earliest_s
+        if time_s < 2:
+            return self
+        waiting = [length for length in durations_s if length < time_s]
+        duration_s = max(waiting, default=time_s // 2)
+        wish = Wish(self.base, self.earliest_s, self.latest_s(duration_s), duration_s)
+        verdicts = [judge(forecast, zone, wish) for zone in self.rows]
+        intensity, bases = trusted(self.intensity, list(self.bases), verdicts, wish)
+        return replace(self, intensity=intensity, bases=tuple(bases), verdicts=tuple(verdicts))
 
     def latest_s(self, duration_s: int) -> int:
         """Return the latest start that is looked at; before `earliest_s` where the deadline is too near."""

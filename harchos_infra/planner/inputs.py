@@ -11,9 +11,11 @@ import numpy as np
 
 from harchos_infra import __version__
 from harchos_infra.catalog import Catalog
+from harchos_infra.grid.forecast.issues import Forecasting
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.estimate import ASSUMED_CPU_UTILIZATION, ASSUMED_GPU_UTILIZATION, Estimates
+from harchos_infra.planner.gate import Verdict
 from harchos_infra.planner.horizon import LIMIT_S
 from harchos_infra.planner.measured import Machine
 from harchos_infra.planner.objective import Objective
@@ -68,10 +70,34 @@ def inputs(
         },
         "transferKwhPerGb": {"low": low, "high": high},
         **({"measured": request.measured.describe()} if request.measured.machines else {}),
-        "warnings": [*(sentence for _, sentence in request.unknown), *request.untold],
+        "warnings": [
+            *(sentence for _, sentence in request.unknown),
+            *request.untold,
+            *described.get("warnings", ()),
+        ],
         "assumptions": [*_assumptions(request, estimates, ranking)],
     }
+    if isinstance(signal, Forecasting):
+        found["forecast"] = [_worth(verdict) for verdict in estimates.horizon.verdicts]
     return {**found, "hash": _hash(document, found)}
+
+
+def _worth(verdict: Verdict) -> dict[str, Any]:
+    """Return what waiting on the forecast was worth in a zone, for this job."""
+    found = verdict.backtest
+    return {
+        "zone": verdict.zone,
+        "method": verdict.method,
+        "issues": found.issues,
+        "mape": found.mape,
+        "saving": found.saving,
+        "promised": found.promised,
+        "attainable": found.attainable,
+        "shareKept": found.share_kept,
+        "trust": found.trust,
+        "mayWait": verdict.may_wait,
+        "reason": verdict.reason,
+    }
 
 
 def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -146,7 +172,9 @@ def _schedule_assumptions(request: Request, estimates: Estimates) -> Iterator[st
         f"a pause takes {request.save_s} s to save (checkpoint.grace) and {request.restart_s} s to restart, "
         "paid and metered"
     )
-    steps = sorted({Slots.of(estimates.horizon, s).step_s for s in set(estimates.duration_s.tolist())})
+    windows = [course is None for course in estimates.courses]
+    lengths = np.unique(estimates.duration_s[windows]).tolist()
+    steps = sorted({Slots.of(estimates.horizon, duration_s).step_s for duration_s in lengths})
     marks = " or ".join(f"{step // 60}" for step in steps)
     yield f"paused work goes on at marks of {marks} min"
     if checkpoint is None or checkpoint.size_gib is None:

@@ -13,8 +13,8 @@ from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Misses
-from harchos_infra.planner.flexible import options
 from harchos_infra.planner.objective import Objective
+from harchos_infra.planner.options import options
 from harchos_infra.planner.rank import rank
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.wording import at_least, duration

@@ -105,7 +105,7 @@ class Schedule:
     and restarting (`pauseKwh`, `pauseUsd`, `pauseGco2e`, of the operational) and to moves (`moveUsd`,
     `moveGco2e`, `moveGco2eHigh`, of the transfer)."""
     gap: float = 0.0
-    """By which share its score may miss the least possible within the budgets."""
+    """By which share its score may miss the least possible, where that was not reached for certain."""
 
     @property
     def start(self) -> datetime:

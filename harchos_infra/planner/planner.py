@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +20,11 @@ from harchos_infra.grid.signal import Signal
 from harchos_infra.planner import baseline
 from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Miss, Misses, fit
-from harchos_infra.planner.flexible import options
 from harchos_infra.planner.inputs import inputs
 from harchos_infra.planner.measured import Calibration
-from harchos_infra.planner.moving import Moves
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
+from harchos_infra.planner.options import options
 from harchos_infra.planner.plan import Plan, Rejection, Schedule
 from harchos_infra.planner.rank import Ranking, explain, rank
 from harchos_infra.planner.request import Request
@@ -33,6 +32,9 @@ from harchos_infra.planner.schedule import schedule
 from harchos_infra.planner.window import HOUR_S
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.public import public_document
+
+if TYPE_CHECKING:
+    from harchos_infra.planner.moving import Moves
 
 _HORIZON_SHOWN_H = 336
 

@@ -129,6 +129,11 @@ class Request:
         modes = (None, *(gpu.power_modes if gpu else ()))
         return max(self.reserved_s(offer, mode) or 1 for mode in modes)
 
+    def durations_s(self) -> set[int]:
+        """Return every run time that the workload gives, in whole seconds."""
+        models = (None, *(self.spec.duration.by_gpu if self.spec.duration else ()))
+        return {seconds for seconds in map(self.duration_s, models) if seconds is not None}
+
     def duration_s(self, gpu_model: str | None, mode: PowerMode | None = None) -> int | None:
         """Return the estimated run time on a GPU model in whole seconds; None where none is given.
 

@@ -48,16 +48,17 @@ def fixed_counts(scaling: Scaling, estimates: Estimates, members: Ints) -> list[
 
 def resized(
     request: Request, scaling: Scaling, estimates: Estimates, members: Ints, rho: Floats, best: Floats
-) -> list[Course]:
-    """Return the best count in each slot for each member whose bound is below its `best`, per node kW.
+) -> tuple[list[Course], Floats]:
+    """Return the best count in each slot for each member whose bound is below its `best`.
 
-    `rho` are the members' rates (see `pausing`); scores are in g/kWh x h of a node.
+    Also the bound of each member on schedules with pauses, infinite where there are none. `rho` are the
+    members' rates (see `pausing`), `best` scores without transfers.
     """
     found: list[Course] = []
-    usable = estimates.node_kw[members] > 0
-    members, rho, best = members[usable], rho[usable], best[usable]
+    bounds = np.full(len(members), np.inf)
+    kw = estimates.node_kw[members]
     for duration_s in np.unique(estimates.duration_s[members]).tolist():
-        same = np.flatnonzero(estimates.duration_s[members] == duration_s)
+        same = np.flatnonzero((estimates.duration_s[members] == duration_s) & (kw > 0))
         slots = Slots.of(estimates.horizon, duration_s)
         if slots.count < 1:
             continue
@@ -66,7 +67,10 @@ def resized(
         cost = slots.running(zones)[rows[0].astype(np.int64)] + rows[1][:, None] * slots.hours
         work = duration_s / slots.step_s * scaling.throughput[0]
         free = elastic(cost, work, scaling.throughput, min_nodes=scaling.min_nodes, may_pause=True)
-        promising = np.flatnonzero(free.total[row] < best[same])
+        bound = kw[same] * free.total[row]
+        if request.may_pause:
+            bounds[same] = bound
+        promising = np.flatnonzero(bound < best[same])
         solved, place = np.unique(row[promising], return_inverse=True)
         solutions = [
             elastic(cost[solved], work, scaling.throughput, min_nodes=scaling.min_nodes, may_pause=False)
@@ -79,7 +83,7 @@ def resized(
                 course = _course(request, member, pieces[index])
                 if course is not None and np.isfinite(solution.total[index]):
                     found.append(course)
-    return found
+    return found, bounds
 
 
 def _only(found: Elastic, rows: Ints) -> Elastic:

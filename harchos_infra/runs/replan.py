@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from harchos_infra.clouds.cloud import WITH_HUBS
 from harchos_infra.errors import HarchosError
+from harchos_infra.grid.forecast.forecast_signal import with_forecast
 from harchos_infra.grid.parse import parse_signal
 from harchos_infra.planner.encoding import decode_segment
 from harchos_infra.planner.plan import Segment
@@ -35,11 +36,12 @@ def reconsider(
     nothing. HarchosError where one of them fails.
     """
     workload = waiting_workload(plan)
+    asked = plan["inputs"]["signal"].get("forecast", {}).get("asked")
     decision = decide_again(
         workload,
         decode_segment(segment),
         catalog=catalog_for(workload),
-        signal=parse_signal(signal),
+        signal=with_forecast(parse_signal(signal), asked, now),
         now=now,
         measured=read_calibration(workload.metadata.name),
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from harchos_infra.grid.parse import parse_signal
-from harchos_infra.grid.signal import hour_of
+from harchos_infra.grid.signal import NoIntensity, hour_of
 from harchos_infra.runs.record import RunRecord
 
 _HOUR = timedelta(hours=1)
@@ -19,6 +19,8 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
     """Return the hourly intensity of every zone over the life of the run's hubs, on the run's own clock.
 
     `signal` is the run's `--signal` option. Shape: `{zone: {"start", "gco2_per_kwh": [hourly], "basis"}}`.
+    Where the signal has no figure (a live source that is down, or late), the plan's own stand in with their
+    own basis, and `notSettled` says why.
     """
     source = parse_signal(signal)
     settled: dict[str, dict[str, Any]] = {}
@@ -27,7 +29,11 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
         start = (span.created_at + offset).replace(minute=0, second=0, microsecond=0)
         end = (span.gone_at or max((m.at for m in record.measurements), default=span.created_at)) + offset
         hours = max(1, math.ceil((end - start).total_seconds() / 3600))
-        found = source.intensity(span.zone, start, hours)
+        try:
+            found = source.intensity(span.zone, start, hours)
+        except NoIntensity as error:
+            settled[span.zone] = _as_planned(record, error)
+            continue
         settled[span.zone] = {
             "start": start.isoformat(),
             "gco2_per_kwh": [
@@ -96,18 +102,36 @@ def forecast_errors(
 def _common(
     segment: Mapping[str, Any], met: Mapping[str, Any]
 ) -> Iterator[tuple[datetime, float, float, str]]:
-    """Yield each hour that both series have: its start, the planned and the settled figure, the basis.
+    """Yield each hour that both series have: its start, the planned and the settled figure, the basis."""
+    begins = datetime.fromisoformat(met["start"])
+    for at, planned in _planned(segment).items():
+        index = round((at - begins) / _HOUR)
+        if 0 <= index < len(met["gco2_per_kwh"]) and met["gco2_per_kwh"][index] is not None:
+            yield at, planned, met["gco2_per_kwh"][index], segment["intensityBasis"]
 
-    Of a plan in steps shorter than an hour, the mean of those within the hour counts.
-    """
+
+def _planned(segment: Mapping[str, Any]) -> dict[datetime, float]:
+    """Return the hourly figures of a plan's segment; of one in shorter steps, their means."""
     start = datetime.fromisoformat(segment["start"])
     step = timedelta(seconds=segment.get("intensityStepS", _HOUR.total_seconds()))
     first = hour_of(start) + (start - hour_of(start)) // step * step
     hours: dict[datetime, list[float]] = {}
     for number, value in enumerate(segment["intensityGco2PerKwh"]):
         hours.setdefault(hour_of(first + number * step), []).append(value)
-    begins = datetime.fromisoformat(met["start"])
-    for at, planned in hours.items():
-        index = round((at - begins) / _HOUR)
-        if 0 <= index < len(met["gco2_per_kwh"]) and met["gco2_per_kwh"][index] is not None:
-            yield at, math.fsum(planned) / len(planned), met["gco2_per_kwh"][index], segment["intensityBasis"]
+    return {at: math.fsum(values) / len(values) for at, values in hours.items()}
+
+
+def _as_planned(record: RunRecord, error: NoIntensity) -> dict[str, Any]:
+    """Return what the plan assumed of the zone, None in hours that it did not run there."""
+    segments = [s for s in record.plan["chosen"]["segments"] if s["zone"] == error.zone]
+    hours = {at: value for segment in segments for at, value in _planned(segment).items()}
+    if not hours:
+        raise error
+    first = min(hours)
+    count = round((max(hours) - first) / _HOUR) + 1
+    return {
+        "start": first.isoformat(),
+        "gco2_per_kwh": [hours.get(first + number * _HOUR) for number in range(count)],
+        "basis": segments[0]["intensityBasis"],
+        "notSettled": error.reason,
+    }

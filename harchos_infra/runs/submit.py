@@ -33,7 +33,7 @@ class Submission:
     """Every value that must stay hidden: `secrets[]` and the env values whose names say so."""
     rehearsal: bool
     signal: str | None
-    """The `--signal` option; None for the built-in replay."""
+    """The `--signal` option; None for the default one."""
     settings: HubSettings
 
 

@@ -6,6 +6,7 @@ what the outlook says.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harchos_infra.grid.forecast.forecaster import Forecaster
+    from harchos_infra.grid.forecast.ridge import FittedRidge, Ridge
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 NAMES = ("perfect", "noise:P:SEED", "blend", "ridge", "FILE")
 _MAPE_OF_NORMAL = np.sqrt(np.pi / 2)
 _SAME_SET = 0.02
+DAY_H = 24
+FIT_EVERY_H = 28 * DAY_H
 
 
 class Outlook(Protocol):
@@ -121,7 +125,10 @@ class Noise:
 
 
 class Modelled:
-    """A forecaster, run on each zone's own past at each hour of decision and kept as long as it is needed."""
+    """A forecaster, run on each zone's own past at each hour of decision and kept as long as it is needed.
+
+    The ridge is fitted anew every four weeks for each zone and hour of day, on what lies before.
+    """
 
     def __init__(self, series: Series, forecaster: Forecaster) -> None:
         self.name = forecaster.name
@@ -130,6 +137,7 @@ class Modelled:
         self._forecaster = forecaster
         self._keys = np.zeros(0, dtype=np.int64)
         self._rows: Floats = np.zeros((0, 0))
+        self._fits: dict[tuple[int, int], FittedRidge] = {}
 
     def seen(self, zone: Ints, hour: Ints, ahead: int) -> Floats:
         """See `Outlook`."""
@@ -149,13 +157,52 @@ class Modelled:
         """Drop forecasts that are older than what is asked for: decisions come in order of time."""
         keep = self._keys >= oldest
         self._keys, self._rows = self._keys[keep], self._rows[keep]
+        hour = oldest // len(self._series.zones)
+        self._fits = {key: fit for key, fit in self._fits.items() if key[0] + 2 * FIT_EVERY_H > hour}
 
     def _forecast(self, keys: Ints) -> Floats:
+        from harchos_infra.grid.forecast.ridge import Ridge
+
         hour, zone = np.divmod(keys, len(self._series.zones))
-        reach = self._forecaster.history_h
-        past = np.lib.stride_tricks.sliding_window_view(self._series.gco2_per_kwh, reach, axis=1)
-        return self._forecaster.forecast(
-            past[zone, hour - reach], hour + self._series.first, self._rows.shape[1]
+        if not isinstance(self._forecaster, Ridge):
+            return self._ahead(self._forecaster, zone, hour)
+        rows = np.empty((len(keys), self._rows.shape[1]))
+        for issue in np.unique(hour).tolist():
+            here = np.flatnonzero(hour == issue)
+            rows[here] = self._ahead(
+                self._fitted(self._forecaster, zone[here], issue), zone[here], hour[here]
+            )
+        return rows
+
+    def _ahead(self, forecaster: Forecaster, zone: Ints, hour: Ints) -> Floats:
+        history, width = self._past(zone, hour, forecaster.history_h), self._rows.shape[1]
+        return forecaster.forecast(history, hour + self._series.first, width)
+
+    def _past(self, zone: Ints, hour: Ints, reach: int) -> Floats:
+        view = np.lib.stride_tricks.sliding_window_view(self._series.gco2_per_kwh, reach, axis=1)
+        past: Floats = view[zone, hour - reach]
+        return past
+
+    def _fitted(self, ridge: Ridge, zone: Ints, issue: int) -> FittedRidge:
+        """Return the ridge of these zones as it was fitted last before `issue`, at its hour of day."""
+        first = ridge.history_h + (issue - ridge.history_h) % DAY_H
+        at = first + (issue - first) // FIT_EVERY_H * FIT_EVERY_H
+        new = np.array([row for row in zone.tolist() if (at, row) not in self._fits], dtype=np.int64)
+        if len(new):
+            hours = np.full(len(new), at)
+            fit = ridge.fit(self._past(new, hours, ridge.history_h), hours + self._series.first)
+            for place, row in enumerate(new.tolist()):
+                one = slice(place, place + 1)
+                parts = fit.coefficients[one], fit.floor[one], fit.hour_of_day[one]
+                self._fits[at, row] = replace(
+                    fit, coefficients=parts[0], floor=parts[1], hour_of_day=parts[2]
+                )
+        fits = [self._fits[at, row] for row in zone.tolist()]
+        return replace(
+            fits[0],
+            coefficients=np.concatenate([one.coefficients for one in fits]),
+            floor=np.concatenate([one.floor for one in fits]),
+            hour_of_day=np.concatenate([one.hour_of_day for one in fits]),
         )
 
 

@@ -126,6 +126,7 @@ class Result:
                     zone: {
                         "usdPerNodeHour": offer.price_usd_hour,
                         "offer": f"{offer.provider}/{offer.region} {offer.instance_type}",
+                        "gpuCount": offer.gpu_count,
                         "asOf": offer.price_as_of,
                     }
                     for zone, offer in zip(series.zones, prices.offers, strict=True)

@@ -82,7 +82,7 @@ def _builtin() -> Series:
         tuple(intensity.zone for intensity in read),
         hours_since_epoch(start),
         np.array([intensity.gco2_per_kwh for intensity in read]),
-        f"{signal.name}, {TRACE_YEAR}: {signal.describe()['method']}",
+        f"{signal.name} of {TRACE_YEAR}, scaled to the newest yearly average",
         read[0].basis.quantity,
     )
 

@@ -204,7 +204,7 @@ def test_a_plan_file_is_taken_up_with_its_workload_and_signal(
     assert harchos("plan", document(""), "--out", str(path))[0] == 0
     made, loaded, signal = plan_or_replan(path)
     assert made.dumps() == path.read_text()
-    assert (loaded.workload.metadata.name, signal) == ("job", None)
+    assert (loaded.workload.metadata.name, signal) == ("job", "replay")
     refuse_if_drifted(path, made)
     with pytest.raises(HarchosError, match="its own time and signal"):
         plan_or_replan(path, now="2022-07-01T00:00Z")

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from harchos_infra.cli.main import main
 from harchos_infra.cli.planning import make_plan
 from harchos_infra.clouds.local import LocalCloud
+from harchos_infra.grid.replay import builtin_replay
 from harchos_infra.planner.plan import Plan
 from harchos_infra.provision.binary import find_binary, terraform_environment
 
@@ -41,7 +42,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "greeting").write_text("hello from the job\n")
     (tmp_path / "workload.yaml").write_text(WORKLOAD)
-    made, _ = make_plan(tmp_path / "workload.yaml")
+    made, _ = make_plan(tmp_path / "workload.yaml", now=datetime.now(UTC), signal=builtin_replay())
     return made
 
 
@@ -108,15 +109,14 @@ def test_no_secret_is_written(plan, render, tmp_path: Path) -> None:
     assert not any(b"very-hidden" in path.read_bytes() for path in files)
 
 
-def test_each_segment_has_a_root_of_its_own(plan, render, capsys) -> None:
+def test_several_segments_are_refused_before_anything_is_written(plan, render, tmp_path, capsys) -> None:
     (first,) = plan.chosen.segments
     second = replace(
         first, region="eu-west-3", zone="FR", start=first.end, end=first.end + timedelta(hours=1)
     )
-    assert render(replace(plan, chosen=replace(plan.chosen, segments=(first, second))), "--rehearse") == 0
-    workspaces = [Path(line) for line in capsys.readouterr().out.split()]
-    assert [w.parent.name[-3:] for w in workspaces] == ["-h1", "-h2"]
-    assert all((w / "modules" / "local-hub" / "main.tf").exists() for w in workspaces)
+    assert render(replace(plan, chosen=replace(plan.chosen, segments=(first, second))), "--rehearse") == 1
+    assert "the plan has 2 segments" in capsys.readouterr().err
+    assert not (tmp_path / "tf").exists()
 
 
 def test_a_rented_hub_needs_a_rehearsal(plan, render, tmp_path: Path, capsys) -> None:

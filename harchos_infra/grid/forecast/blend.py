@@ -1,6 +1,6 @@
 """The blend: a day's shape, a week's shape and the present level, without anything to fit.
 
-    shape(t) = 0.7 D(t) + 0.3 W(t)
+    shape(t) = 0.85 D(t) + 0.15 W(t)
     y(t)     = max(0, shape(t) + e exp(-h / 24))            h hours after the issue, 0 for the first
 
 D is the mean of the last 14 days at the same hour of day, a day weighing 0.9 of the next one; W the mean of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WEEKS = 3
 DAYS = 14
 _DAY_DECAY = 0.9
-_DAY_SHARE = 0.7
+_DAY_SHARE = 0.85
 _ERROR_H = 3
 _ERROR_DECAY_H = 24.0
 
@@ -45,7 +45,8 @@ class Blend:
         week = shape(history)
         error = (history[:, -_ERROR_H:] - week[:, -_ERROR_H:]).mean(axis=1, keepdims=True)
         decay = np.exp(-np.arange(hours) / _ERROR_DECAY_H)
-        return np.maximum(repeated(week, hours) + error * decay, 0.0)
+        forecast: Floats = np.maximum(repeated(week, hours) + error * decay, 0.0)
+        return forecast
 
 
 def shape(history: Floats) -> Floats:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 LEADS = WEEK_H
-LEAST_WEEKS = 8
+LEAST_WEEKS = 20
+"""With less it errs more than the blend alone."""
 _PROFILE_DAYS = WEEKS * 7
 _RECENT_D = 2
 _DUMMY = 0.3
@@ -44,7 +45,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """See the module's own page for the formula. `weeks` of history are read, LEAST_WEEKS or more."""
+    """See the module's own page for the formula. `weeks` of history are read, 4 at least."""
 
     weeks: int = 26
     name: str = "ridge"
@@ -107,7 +108,8 @@ class FittedRidge:
 def _floor(history: Floats) -> Floats:
     """Return the least value whose logarithm is taken, for each row; 1 for a row of zeros."""
     mean = history.mean(axis=1)
-    return np.where(mean > 0, _FLOOR * mean, 1.0)
+    floor: Floats = np.where(mean > 0, _FLOOR * mean, 1.0)
+    return floor
 
 
 def _coefficients(history: Floats, first_hour: Ints) -> Floats:
@@ -119,10 +121,10 @@ def _coefficients(history: Floats, first_hour: Ints) -> Floats:
     first_day = first_hour // DAY_H - days.shape[1]
     x, level = _features(days, (first_day[:, None] + begins).ravel(), begins)
     ahead = np.lib.stride_tricks.sliding_window_view(log, LEADS, axis=1)[:, begins * DAY_H]
-    x, level = x.reshape(rows, len(begins), -1), level.reshape(rows, len(begins), 1)
+    x, ahead = x.reshape(rows, len(begins), -1), ahead - level.reshape(rows, len(begins), 1)
     across = x.transpose(0, 2, 1)
     penalty = _PENALTY * np.eye(x.shape[2])
-    coefficients: Floats = np.linalg.solve(across @ x + penalty, across @ (ahead - level))
+    coefficients: Floats = np.linalg.solve(across @ x + penalty, across @ ahead)
     return coefficients
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from harchos_infra.planner.fleet.member import Ways
 from harchos_infra.planner.fleet.pool import Pools
 from harchos_infra.planner.fleet.problem import NO_POOL, Candidates, Problem
+from harchos_infra.planner.horizon import Horizon
 from harchos_infra.planner.window import HOUR_S
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def assemble(ways: Sequence[Ways], pools: Pools) -> Assembled:
     """Put the candidates of all members on one clock, with what each takes of the pools."""
     base = min(way.estimates.horizon.base for way in ways)
     shift_s = tuple(_seconds(way.estimates.horizon.base, base) for way in ways)
-    intensity, rows, step_s = _intensity(ways, shift_s)
+    rows = _Rows(ways, shift_s)
     needs = [_needs(way, pools) for way in ways]
     width = max((len(need) for member in needs for need in member), default=0) or 1
     counts = [len(way.index) for way in ways]
@@ -48,7 +49,11 @@ def assemble(ways: Sequence[Ways], pools: Pools) -> Assembled:
     candidates = Candidates(
         job=np.repeat(np.arange(len(ways)), counts),
         zone=np.array(
-            [rows[way.estimates.regions[i].zone or ""] for way in ways for i in way.index.tolist()],
+            [
+                of[way.estimates.regions[i].zone or ""]
+                for way, of in zip(ways, rows.of, strict=True)
+                for i in way.index.tolist()
+            ],
             dtype=np.int64,
         ),
         earliest_s=np.repeat([way.estimates.horizon.earliest_s for way in ways], counts) + shift,
@@ -63,7 +68,7 @@ def assemble(ways: Sequence[Ways], pools: Pools) -> Assembled:
     capacity = np.array([pool.quota.limit for pool in pools.pools], dtype=np.float64)
     first = np.cumsum([0, *counts[:-1]])
     alternative = np.array([way.alternative for way in ways])
-    problem = Problem(len(ways), candidates, intensity, capacity, alternative, step_s)
+    problem = Problem(len(ways), candidates, rows.intensity, capacity, alternative, rows.step_s)
     return Assembled(problem, first, shift_s)
 
 
@@ -71,25 +76,44 @@ def _needs(way: Ways, pools: Pools) -> list[list[tuple[int, float]]]:
     return [pools.needs(offer, way.estimates.nodes) for offer in way.offers]
 
 
-def _intensity(
-    ways: Sequence[Ways], shift_s: Sequence[int]
-) -> tuple[NDArray[np.float64], dict[str, int], int]:
-    """Return one matrix for all zones of all horizons, their rows, and its step, the finest that there is.
+class _Rows:
+    """One row for each series that some member reckons with: members share it as far as they agree.
 
-    Times outside a zone's horizons are never read.
+    On a forecast they need not: how far a forecast is trusted depends on the job (`gate`).
     """
-    horizons = [way.estimates.horizon for way in ways]
-    zones = sorted({zone for horizon in horizons for zone in horizon.rows})
-    rows = {zone: row for row, zone in enumerate(zones)}
-    step_s = min(horizon.step_s for horizon in horizons)
-    end_s = max(h.hours * HOUR_S + shift for h, shift in zip(horizons, shift_s, strict=True))
-    intensity = np.zeros((len(zones), end_s // step_s))
-    for horizon, shift in zip(horizons, shift_s, strict=True):
-        mine, theirs = [rows[zone] for zone in horizon.rows], list(horizon.rows.values())
-        begin, steps = shift // step_s, horizon.hours * HOUR_S // step_s
-        finer = np.repeat(horizon.intensity[theirs], horizon.step_s // step_s, axis=1)
-        intensity[mine, begin : begin + steps] = finer
-    return intensity, rows, step_s
+
+    def __init__(self, ways: Sequence[Ways], shift_s: Sequence[int]) -> None:
+        horizons = [way.estimates.horizon for way in ways]
+        self.step_s = min(horizon.step_s for horizon in horizons)
+        end_s = max(h.hours * HOUR_S + shift for h, shift in zip(horizons, shift_s, strict=True))
+        self._steps = end_s // self.step_s
+        self._series: list[NDArray[np.float64]] = []
+        self._of_zone: dict[str, list[int]] = {}
+        self.of = [self._add(horizon, shift) for horizon, shift in zip(horizons, shift_s, strict=True)]
+
+    @property
+    def intensity(self) -> NDArray[np.float64]:
+        """All rows; times that nobody reads are 0."""
+        return np.nan_to_num(np.array(self._series))
+
+    def _add(self, horizon: Horizon, shift_s: int) -> dict[str, int]:
+        """Return the row of each zone of a horizon."""
+        finer = np.repeat(horizon.intensity, horizon.step_s // self.step_s, axis=1)
+        begin = shift_s // self.step_s
+        return {zone: self._row(zone, begin, finer[row]) for zone, row in horizon.rows.items()}
+
+    def _row(self, zone: str, begin: int, values: NDArray[np.float64]) -> int:
+        span = slice(begin, begin + len(values))
+        rows = self._of_zone.setdefault(zone, [])
+        for row in rows:
+            known = self._series[row][span]
+            if (np.isnan(known) | (known == values)).all():
+                self._series[row][span] = values
+                return row
+        rows.append(len(self._series))
+        self._series.append(np.full(self._steps, np.nan))
+        self._series[-1][span] = values
+        return rows[-1]
 
 
 def _seconds(moment: datetime, base: datetime) -> int:

@@ -54,8 +54,8 @@ class Ascent:
 def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Floats | None = None) -> Ascent:
     """Raise the bound; `repair` makes a plan of what the jobs choose and returns its sum of scores.
 
-    Its second argument asks for a thorough one: the last time, and always for a small fleet. It returns inf where a job found no place; the
-    ascent then aims above the bound it has.
+    Its second argument asks for a thorough one: the last time, and always for a small fleet. It returns inf
+    where a job found no place; the ascent then aims above the bound it has.
     """
     capacity = pricing.problem.capacity[:, None]
     prices = np.zeros((len(capacity), pricing.problem.steps)) if start is None else start

@@ -111,7 +111,7 @@ def test_without_a_choice_the_signal_is_the_replay(text):
     assert parse_signal(text).name == "replay"
 
 
-@pytest.mark.parametrize("text", ["live", "replay:", "electricitymaps", "replays:x", ":"])
+@pytest.mark.parametrize("text", ["live", "replay:", "electricitymap", "replays:x", ":"])
 def test_an_unknown_signal_is_refused_with_the_known_ones(text):
     with pytest.raises(HarchosError, match="unknown signal") as caught:
         parse_signal(text)
