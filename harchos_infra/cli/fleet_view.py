@@ -25,7 +25,7 @@ def render_markdown(fleet: Fleet) -> str:
 
 def _headline(fleet: Fleet) -> list[str]:
     without = len(fleet.entries) - len(fleet.placed)
-    moved = sum(1 for entry in fleet.placed if entry.plan is not entry.member.plan)
+    moved = sum(1 for entry in fleet.placed if entry.is_moved)
     lines = [f"{len(fleet.entries)} workloads: {len(fleet.placed)} have a place"]
     if len(fleet.entries) == 1:
         lines = [f"1 workload: it has {'no' if without else 'a'} place"]
@@ -78,15 +78,14 @@ def _sections(fleet: Fleet) -> Iterator[Section]:
 def _row(entry: Entry) -> tuple[str, ...]:
     chosen, costs = entry.plan.chosen, entry.cost_of_quotas()
     assert chosen is not None and costs is not None
-    is_own = entry.plan is entry.member.plan
     return (
         entry.member.name,
         _place(chosen),
         _utc(chosen.start),
         f"{chosen.cost_usd:.4g}",
         f"{entry.member.counted_g(chosen):.4g}",
-        "-" if is_own else f"{costs[1]:+.3g}",
-        "-" if is_own else f"{costs[2]:+.3g}",
+        f"{costs[1]:+.3g}" if entry.is_moved else "-",
+        f"{costs[2]:+.3g}" if entry.is_moved else "-",
     )
 
 

@@ -160,7 +160,8 @@ def _caution(plan: Plan) -> Iterator[str]:
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
     if fleet := plan.inputs.get("fleet"):
         quotas = fleet["quotas"]["path"]
-        yield f"chosen for a fleet of {fleet['workloads']} under {quotas}, not for this workload alone"
+        others = f"one of a fleet of {fleet['workloads']} under {quotas}"
+        yield f"{others}: placed with the others, and not moved later"
     signal = plan.inputs["signal"]
     if "forecast" in signal:
         yield from _forecast_caution(plan)

@@ -139,4 +139,4 @@ def test_explain_adds_the_page_of_each_workload(harchos: Harchos, folder: Path) 
     code, out, _ = harchos("plan", str(folder), *NOW, "--quotas", QUOTAS, "--explain")
     assert code == 0
     assert out.count("Every candidate that lost") == 4
-    assert f"chosen for a fleet of 4 under {QUOTAS}, not for this workload alone" in " ".join(out.split())
+    assert f"one of a fleet of 4 under {QUOTAS}: placed with the others" in " ".join(out.split())

@@ -26,7 +26,7 @@ from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.fleet.assemble import Assembled, assemble
 from harchos_infra.planner.fleet.member import Member, Ways
 from harchos_infra.planner.fleet.miss import nearest_miss
-from harchos_infra.planner.fleet.outcome import chosen_plan, placeless_plan
+from harchos_infra.planner.fleet.outcome import chosen_plan, in_fleet, placeless_plan
 from harchos_infra.planner.fleet.pool import Pool, Pools, Taking, Use, added, keeps, takings, use
 from harchos_infra.planner.fleet.quota import Quotas
 from harchos_infra.planner.fleet.repair import NOWHERE
@@ -51,6 +51,11 @@ class Entry:
         if self.plan.chosen is not None:
             return None
         return "quota" if self.member.plan.chosen is not None else "no-candidate"
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it has another place than alone."""
+        return self.plan.chosen is not None and self.plan.chosen != self.member.plan.chosen
 
     def cost_of_quotas(self) -> tuple[float, float, float] | None:
         """Return by how much score, USD and counted gCO2e are above those of its plan alone."""
@@ -119,13 +124,16 @@ class Fleet:
 def plan_fleet(members: Sequence[Member], *, quotas: Quotas, signal: Signal) -> Fleet:
     """Plan workloads together; their own plans must be of the same time, on the same `signal`.
 
+    Plans under quotas say so in their `inputs`, moved or not.
+
     Raises HarchosError where two workloads have the same name.
     """
     _check_names(members)
     pools, inputs = Pools(quotas), _inputs(members, quotas)
     alone = [_takings(pools, member, member.plan.chosen) for member in members]
     if keeps(pools, alone):
-        entries = [Entry(member, member.plan) for member in members]
+        limited = bool(pools.pools)
+        entries = [Entry(m, in_fleet(m.plan, inputs) if limited else m.plan) for m in members]
         return _fleet(entries, pools, None, inputs)
     entries, solution = _together(members, pools, signal, inputs)
     return _fleet(entries, pools, solution, inputs)
@@ -192,7 +200,7 @@ def _together(
         own = members[number].plan
         others = [spans for n, spans in taken.items() if n != number]
         if keeps(pools, [*others, mine := _takings(pools, members[number], own.chosen)]):
-            plans[number], taken[number] = own, mine
+            plans[number], taken[number] = in_fleet(own, inputs), mine
     together = added(taken.values())
     for number, way in ways.items():
         if number not in plans:
@@ -206,7 +214,8 @@ def _placed(
     candidate, start_s = assembled.candidate(job, place), start_s - assembled.shift_s[job]
     own = way.member.plan
     made = chosen_plan(way, candidate, start_s, inputs)
-    return own if made.chosen and own.chosen and made.chosen.segments == own.chosen.segments else made
+    same = made.chosen and own.chosen and made.chosen.segments == own.chosen.segments
+    return in_fleet(own, inputs) if same else made
 
 
 def _fleet(

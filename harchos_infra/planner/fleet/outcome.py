@@ -16,6 +16,11 @@ QUOTA = "quota"
 _HORIZON_SHOWN_H = 336
 
 
+def in_fleet(own: Plan, inputs: Mapping[str, Any]) -> Plan:
+    """Return a member's own plan as one of a fleet: a run of it stays where it is while it waits."""
+    return replace(own, inputs={**own.inputs, "fleet": dict(inputs)})
+
+
 def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, Any]) -> Plan:
     """Return the member's plan with one of its candidates chosen, `inputs` being what the fleet adds."""
     own, index = ways.member.plan, int(ways.index[candidate])

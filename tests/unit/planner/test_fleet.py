@@ -14,8 +14,10 @@ from small_world import MIDNIGHT, SmallCatalog, SmallSignal, offer, region, work
 from test_brute_force import Way, World, search, total, wishes, world
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.planner.fleet.assemble import assemble
 from harchos_infra.planner.fleet.fleet import Fleet, plan_fleet
-from harchos_infra.planner.fleet.member import Member
+from harchos_infra.planner.fleet.member import Member, Ways
+from harchos_infra.planner.fleet.pool import Pools
 from harchos_infra.planner.fleet.quota import Quota, Quotas
 from harchos_infra.planner.plan import Plan, Schedule
 from harchos_infra.planner.planner import plan
@@ -66,7 +68,8 @@ def test_without_quotas_each_has_its_own_plan() -> None:
 
 def test_quotas_that_hold_change_no_plan() -> None:
     made = fleet(job("a"), job("b"), quotas=(l4s(2),))
-    assert all(entry.plan is entry.member.plan for entry in made.entries)
+    assert not any(entry.is_moved for entry in made.entries)
+    assert all(entry.plan.inputs["fleet"]["hash"] == made.inputs["hash"] for entry in made.entries)
     assert [pool.use.peak for pool in made.pools] == [2.0]
 
 
@@ -76,7 +79,7 @@ def test_jobs_that_do_not_fit_together_follow_one_another() -> None:
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert [start.hour for start, _ in spans] == [8, 10, 12], "the third begins when the clean hours end"
     assert made.exact
-    assert made.entries[0].plan is made.entries[0].member.plan
+    assert not made.entries[0].is_moved
 
 
 def test_who_can_go_elsewhere_for_less_goes() -> None:
@@ -148,7 +151,7 @@ def test_the_same_fleet_gives_the_same_bytes() -> None:
 
 def test_a_plan_file_of_a_moved_workload_reads_back_and_says_which_fleet_moved_it() -> None:
     made = fleet(job("a"), job("b"), quotas=(l4s(1),))
-    moved = next(entry.plan for entry in made.entries if entry.plan is not entry.member.plan)
+    moved = next(entry.plan for entry in made.entries if entry.is_moved)
     read = Plan.loads(moved.dumps())
     assert read.chosen is not None
     assert read.chosen.start == moved.chosen.start if moved.chosen else False
@@ -173,6 +176,29 @@ def test_a_schedule_that_is_no_window_stays_where_it_fits() -> None:
     assert made.entries[0].plan.chosen == paused
     assert made.bound_usd <= made.score_usd
     assert peak(made) <= 1
+
+
+def test_members_that_trust_a_forecast_differently_each_keep_their_own_figures() -> None:
+    ways = [Ways.of(member(job(name)), SIGNAL) for name in ("a", "b", "c")]
+    horizon = ways[1].estimates.horizon
+    doubled = replace(ways[1].estimates, horizon=replace(horizon, intensity=2 * horizon.intensity))
+    ways[1] = replace(ways[1], estimates=doubled)
+    problem = assemble(ways, Pools(Quotas((l4s(1),)))).problem
+    zones = {number: set(problem.candidates.zone[problem.candidates.job == number]) for number in range(3)}
+    assert zones[0] == zones[2]
+    assert not zones[0] & zones[1]
+    assert problem.intensity[sorted(zones[1])] == pytest.approx(2 * problem.intensity[sorted(zones[0])])
+
+
+def test_members_that_start_at_different_hours_share_one_clock() -> None:
+    later = (MIDNIGHT + timedelta(hours=5)).isoformat()
+    here = {"placement": {"regions": ["aws/one"]}}
+    made = fleet(job("a", **here), job("b", earliestStart=later, **here), quotas=(l4s(1),))
+    assert sorted(s.start.hour for s in chosen(made)) == [8, 10]
+    for entry in made.entries:
+        segment = entry.plan.chosen.segments[0] if entry.plan.chosen else None
+        assert segment is not None
+        assert segment.intensity_gco2_per_kwh == (100.0, 100.0)
 
 
 def peak(made: Fleet) -> float:
