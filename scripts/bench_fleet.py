@@ -1,7 +1,6 @@
 """Time the planning of fleets under quotas: 10,000 jobs by decomposition, small fleets by branching.
 
-make bench-planner                     # among the planner's other figures
-.venv/bin/python scripts/bench_fleet.py            # these alone
+.venv/bin/python scripts/bench_fleet.py
 
 The jobs are synthetic, drawn with a fixed seed: a GPU model of five (L4, T4, A10G, A100-80GB, H100-SXM;
 weights 4, 3, 1, 1, 1), 1, 2, 4 or 8 of them (weights 60, 20, 12, 8), 1 to 24 h long, may start at an hour of
@@ -12,10 +11,9 @@ package's own, from 2022-07-01 on; carbon costs 190 USD/t. A quota holds for eve
 
 from __future__ import annotations
 
-import argparse
 import resource
-import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -38,12 +36,13 @@ LATEST_H = ARRIVE_H + max(SLACK_H) + max(HOURS)
 
 @dataclass(frozen=True)
 class Measured:
-    """One solved fleet: seconds to solve, the process's peak memory, and the solution."""
+    """One solved fleet: seconds to solve, wall and processor, the process's peak memory, and the solution."""
 
     jobs: int
     candidates: int
     quota: int
     seconds: float
+    cpu_seconds: float
     peak_mib: float
     unplaced: int
     solution: Solution
@@ -121,12 +120,37 @@ def measure(jobs: int, quota: int, *, regions: int | None = None) -> Measured:
     """Solve one synthetic fleet and time it."""
     problem = fleet(jobs, quota, regions=regions)
     unlimited = solve(replace(problem, capacity=np.full_like(problem.capacity, 1e9)))
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     solution = solve(problem)
-    seconds = time.perf_counter() - begin
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - begin_cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     unplaced = int((solution.placement.candidate < 0).sum())
-    return Measured(jobs, len(problem.candidates), quota, seconds, peak, unplaced, solution, unlimited.score)
+    return Measured(
+        jobs=jobs,
+        candidates=len(problem.candidates),
+        quota=quota,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        peak_mib=peak,
+        unplaced=unplaced,
+        solution=solution,
+        unlimited=unlimited.score,
+    )
+
+
+FLEETS = ((100, 8, 5), (500, 16, 5), (10_000, 32, None))
+"""Jobs, GPUs of a model in a region, and how many regions (None: all), from small to large."""
+HEADINGS = (
+    "| fleet | method | wall | processor | gap | score | without a place | peak memory of the process |",
+    "|---|---|--:|--:|--:|--:|--:|--:|",
+)
+
+
+def rows() -> Iterator[str]:
+    """Yield the table line by line, as each fleet is solved."""
+    yield from HEADINGS
+    for jobs, quota, regions in FLEETS:
+        yield row(measure(jobs, quota, regions=regions))
 
 
 def row(measured: Measured) -> str:
@@ -134,25 +158,12 @@ def row(measured: Measured) -> str:
     s = measured.solution
     return (
         f"| {measured.jobs:,} jobs, {measured.candidates:,} candidates, {measured.quota} GPUs a pool "
-        f"| {s.method} | {measured.seconds:.2f} s | {s.gap:.3%} | {s.score:,.0f} USD, "
+        f"| {s.method} | {measured.seconds:.2f} s | {measured.cpu_seconds:.2f} s | {s.gap:.3%} | {s.score:,.0f} USD, "
         f"{s.score - measured.unlimited:+,.0f} for the quotas | {measured.unplaced} "
         f"| {measured.peak_mib:.0f} MiB |"
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--quota", type=int, default=32, help="GPUs of a model in a region")
-    arguments = parser.parse_args()
-    print("| fleet | method | time | gap | score | without a place | peak memory of the process |")
-    print("|---|---|--:|--:|--:|--:|--:|")
-    for jobs, quota, regions in ((100, 8, 5), (500, 16, 5), (arguments.jobs, arguments.quota, None)):
-        print(row(measure(jobs, quota, regions=regions)))
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    for line in rows():
+        print(line, flush=True)

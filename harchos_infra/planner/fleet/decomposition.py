@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FEWEST_STEPS, MOST_STEPS = 120, 600
+FEWEST_STEPS, MOST_STEPS = 96, 600
 _WORK = 100_000_000
 """Options priced altogether, between the fewest and the most steps."""
-REPAIR_EVERY = 40
+REPAIR_EVERY = 48
 CLOSE = 1e-7
 """Bound and plan this near each other, as a share, are the same."""
 _KEPT = 0.7
-_PATIENCE_SHARE = 40
+_PATIENCE_SHARE = 32
 _LEAST_PACE = 1e-3
 _FIRST_REPAIR = 24
 _FIRST_AIM = 0.03

@@ -140,16 +140,13 @@ def plan_fleet(members: Sequence[Member], *, quotas: Quotas, signal: Signal) -> 
 
 
 def _check_names(members: Sequence[Member]) -> None:
-    paths: dict[str, str] = {}
+    paths: dict[str, list[str]] = {}
     for member in members:
-        path = str(member.plan.inputs["workload"].get("path", "-"))
-        first = paths.setdefault(member.name, path)
-        if first != path or sum(other.name == member.name for other in members) > 1:
-            others = [
-                str(m.plan.inputs["workload"].get("path", "-")) for m in members if m.name == member.name
-            ]
+        paths.setdefault(member.name, []).append(str(member.plan.inputs["workload"].get("path", "-")))
+    for name, same in paths.items():
+        if len(same) > 1:
             raise HarchosError(
-                f"{' and '.join(others)}: workloads of one fleet have the same name, {member.name!r}",
+                f"{' and '.join(same)}: workloads of one fleet have the same name, {name!r}",
                 hint="give each a metadata.name of its own",
             )
 

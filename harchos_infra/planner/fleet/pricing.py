@@ -70,7 +70,7 @@ class Pricing:
         self._gather(np.ones(problem.jobs, dtype=np.bool_))
 
     def widen(self, jobs: Bools) -> None:
-        """Take more options in hand for those jobs: those of twice as many candidates."""
+        """Take more options in hand for those jobs: those of three times as many candidates."""
         self._wide[jobs] *= 2
         self._gather(jobs)
 
@@ -164,13 +164,16 @@ def _needs(problem: Problem, found: Options) -> list[_Need]:
     candidates, columns = problem.candidates, problem.steps + 1
     end_s = found.start_s + candidates.duration_s[found.candidate]
     step_s = problem.step_s
-    (start, start_in), (end, end_in) = np.divmod(found.start_s, step_s), np.divmod(end_s, step_s)
+    start, end = found.start_s // step_s, end_s // step_s
+    start_in, end_in = found.start_s - start * step_s, end_s - end * step_s
     is_uneven = bool(start_in.any() or end_in.any())
+    start_share = start_in / step_s
+    end_share = end_in / step_s if is_uneven else start_share
+    first = np.where(candidates.pools == NO_POOL, len(problem.capacity), candidates.pools) * columns
     needs = []
     for column in range(candidates.pools.shape[1]):
-        row = candidates.pools[found.candidate, column] % (len(problem.capacity) + 1) * columns
-        units = candidates.units[found.candidate, column]
-        needs.append(_Need(units, row + start, start_in / step_s, row + end, end_in / step_s, is_uneven))
+        row, units = first[found.candidate, column], candidates.units[found.candidate, column]
+        needs.append(_Need(units, row + start, start_share, row + end, end_share, is_uneven))
     return needs
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 NO_POOL = -1
-_RIVALS = 4
+_RIVALS = 2
 _MULTIPLIER = 0x5DEECE66D
 """Makes one number of several: the same one of equal rows, and almost never the same one of others."""
 

@@ -112,18 +112,23 @@ class Repair:
         self, usage: Usage, made: Placement, job: int, reduced: NDArray[np.float64] | None = None
     ) -> None:
         """Place a job where it costs least at the prices, or by its score alone."""
-        assert self._spans is not None
-        near = slice(self._pricing.first[job], self._pricing.first[job + 1])
         found = self._pricing.found
-        cost = found.score if reduced is None else reduced
-        place = _cheapest(usage.free(self._spans, near) & found.allowed[near], cost[near])
+        place = self._in_hand(usage, job, found.score if reduced is None else reduced)
         if place != NOWHERE:
-            _put(usage, made, job, found, place + near.start)
+            _put(usage, made, job, found, place)
             return
         found = self._pricing.every_option(job, self._marks.at_s)
         place = _cheapest(usage.free(self._levels.spans(found)) & found.allowed, found.score)
         if place != NOWHERE:
             _put(usage, made, job, found, place)
+
+    def _in_hand(self, usage: Usage, job: int, cost: NDArray[np.float64]) -> int:
+        """Return the place of the option in hand that costs least among those that fit, or NOWHERE."""
+        assert self._spans is not None
+        near = slice(self._pricing.first[job], self._pricing.first[job + 1])
+        free = usage.free(self._spans, near) & self._pricing.found.allowed[near]
+        place = _cheapest(free, cost[near])
+        return place + int(near.start) if place != NOWHERE else NOWHERE
 
     def _improve(self, usage: Usage, made: Placement) -> bool:
         """Move each job to where its score is least; tell whether any moved."""
@@ -137,12 +142,13 @@ class Repair:
             was = int(made.candidate[job]), int(made.start_s[job]), float(made.score[job])
             if was[0] != NOWHERE:
                 usage.remove(*was[:2])
-                made.candidate[job], made.score[job] = NOWHERE, np.inf
-            self._insert(usage, made, job)
-            if made.score[job] > was[2]:
-                if made.candidate[job] != NOWHERE:
-                    usage.remove(int(made.candidate[job]), int(made.start_s[job]))
-                _set(usage, made, job, *was)
+                place = self._in_hand(usage, job, self._pricing.found.score)
+                if place != NOWHERE and self._pricing.found.score[place] < was[2]:
+                    _put(usage, made, job, self._pricing.found, place)
+                else:
+                    _set(usage, made, job, *was)
+            else:
+                self._insert(usage, made, job)
         return made.key < before
 
 

@@ -162,10 +162,10 @@ def check(fleet: Fleet, found: Solution) -> tuple[int, float]:
 @pytest.mark.parametrize(
     ("seeds", "hours", "jobs", "durations", "step"),
     [
-        (range(1200), 5, 3, [H, 2 * H], H),
-        (range(1200, 1350), 4, 4, [H, 2 * H, 3 * H], H),
-        (range(1350, 1550), 3, 3, [1200, 2400, H], 1200),
-        (range(1550, 1700), 3, 2, [1800, 5400, 2700], 900),
+        (range(1000), 5, 3, [H, 2 * H], H),
+        (range(1000, 1100), 4, 4, [H, 2 * H, 3 * H], H),
+        (range(1100, 1250), 3, 3, [1200, 2400, H], 1200),
+        (range(1250, 1370), 3, 2, [1800, 5400, 2700], 900),
     ],
     ids=["whole hours", "four jobs", "thirds of hours", "quarters of hours"],
 )
