@@ -29,18 +29,20 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FEWEST_STEPS, MOST_STEPS = 96, 600
+FEWEST_STEPS, MOST_STEPS = 80, 600
 _WORK = 100_000_000
 """Options priced altogether, between the fewest and the most steps."""
-REPAIR_EVERY = 48
+REPAIR_EVERY = 40
 CLOSE = 1e-7
 """Bound and plan this near each other, as a share, are the same."""
-_KEPT = 0.7
-_PATIENCE_SHARE = 32
-_LEAST_PACE = 1e-3
+_PATIENCE = 3, 48
+"""Steps without a better bound before the pace is slowed: this many, or this share of all steps."""
+_MEMORY = 3.3, 36
+"""Steps that the average looks back on: this many, or this share of all steps."""
+_LEAST_PACE = 1e-4
 _FIRST_REPAIR = 24
 _FIRST_AIM = 0.03
-_WIDEN_AT = (4, 8, 16, 24, 32, 48, 64)
+_WIDEN_AT = (4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +53,36 @@ class Ascent:
     prices: Floats
 
 
-def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float], start: Floats | None = None) -> Ascent:
+def ascend(pricing: Pricing, repair: Callable[[Priced, bool], float]) -> Ascent:
     """Raise the bound; `repair` makes a plan of what the jobs choose and returns its sum of scores.
 
     Its second argument asks for a thorough one: the last time, and always for a small fleet. It returns inf
     where a job found no place; the ascent then aims above the bound it has.
     """
     capacity = pricing.problem.capacity[:, None]
-    prices = np.zeros((len(capacity), pricing.problem.steps)) if start is None else start
+    prices = np.zeros((len(capacity), pricing.problem.steps))
     best, best_prices = -np.inf, prices
     average = np.zeros_like(prices)
     target, pace, waited = np.inf, 0.3, 0
     steps = min(max(_WORK // max(len(pricing.found), 1), FEWEST_STEPS), MOST_STEPS)
+    kept = 1 - 1 / max(_MEMORY[0], steps / _MEMORY[1])
     for step in range(steps + 1):
         priced = pricing.price(prices)
         bound = float(priced.value.sum() - (prices * capacity).sum())
         if bound > best:
             best, best_prices, waited = bound, prices, 0
-        elif (waited := waited + 1) >= steps // _PATIENCE_SHARE:
+        elif (waited := waited + 1) >= max(_PATIENCE[0], steps // _PATIENCE[1]):
             pace, waited = pace * 0.7, 0
         is_last = step == steps or pace < _LEAST_PACE
         if step % REPAIR_EVERY == _FIRST_REPAIR or is_last:
             last = priced if bound == best else pricing.price(best_prices)
-            target = min(target, repair(last, is_last or steps > FEWEST_STEPS))
+            target = min(target, repair(last, is_last or steps > 2 * FEWEST_STEPS))
         if step in _WIDEN_AT and (capped := pricing.capped(priced)).any():
             pricing.widen(capped)
         if is_last or (np.isfinite(target) and target - best <= CLOSE * abs(target)):
             break
         excess = pricing.taken(priced.choice) - capacity
-        average = _KEPT * average + (1 - _KEPT) * excess
+        average = kept * average + (1 - kept) * excess
         slope = np.where((best_prices <= 0) & (average < 0), 0.0, average)
         length = float((slope**2).sum())
         if length == 0.0:
