@@ -160,7 +160,8 @@ def grids_11(data: Path) -> list[str]:
         for model in (Persistence(), SeasonalNaive(), Blend()):
             found.setdefault(model.name, []).append(judged(actual, plain(model, series, issues)))
         found.setdefault("ridge", []).append(judged(actual, ridge(series, issues)))
-    lines = ["| forecast | MAPE | kept, mean of grids | kept of all grams |", "|---|---|---|---|"]
+    headers = "| forecast | MAPE | kept, mean of grids | kept, zones by what was to be had |"
+    lines = [headers, "|---|---|---|---|"]
     return lines + [
         f"| {name} | {_mape(each):.2f} % | {_kept(each):.1f} % | {_kept_of_all(each):.1f} % |"
         for name, each in found.items()
@@ -189,7 +190,7 @@ def beside_carboncast(data: Path, folder: str) -> list[str]:
     lines += [_line(zone, tuple((each,) for each in row)) for zone, row in sound.items()]
     lines.append(_line(f"**{len(sound)} zones, mean**", tuple(zip(*sound.values(), strict=True))))
     kept = " | ".join(f"| {_kept_of_all(each):.1f} %" for each in zip(*sound.values(), strict=True))
-    lines.append(f"| **kept of all grams** | | {kept} |")
+    lines.append(f"| **kept, zones by what was to be had** | | {kept} |")
     lines += [
         _line(f"{zone} ({BROKEN[zone]})", tuple((each,) for each in row))
         for zone, row in found.items()

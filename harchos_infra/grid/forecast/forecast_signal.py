@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.grid.forecast.history import LIVE_WEEKS, Ahead
-from harchos_infra.grid.forecast.naive import WEEK_H
+from harchos_infra.grid.forecast.history import Ahead
 from harchos_infra.grid.forecast.stopgap import Stopgap
-from harchos_infra.grid.forecast.zone_forecast import ASKED, Asked, ZoneForecast, zone_forecast
+from harchos_infra.grid.forecast.zone_forecast import ASKED, Asked, ZoneForecast, live_h, zone_forecast
 from harchos_infra.grid.season import hours_since_epoch
 from harchos_infra.grid.signal import Intensity, Signal, hour_of, prefetch
 
@@ -63,8 +62,8 @@ class ForecastSignal:
 
     def prefetch(self, zones: Iterable[str], start: datetime, hours: int) -> None:
         """Let the signal of the past read what forecasts of these zones need."""
-        begin = self.issued - timedelta(weeks=LIVE_WEEKS)
-        prefetch(self._past, zones, begin, LIVE_WEEKS * WEEK_H + 1)
+        before = live_h(self._asked)
+        prefetch(self._past, zones, self.issued - timedelta(hours=before), before + 1)
 
     def fingerprint(self) -> str:
         """Return a sha256 of the past, the method and the hour of issue."""

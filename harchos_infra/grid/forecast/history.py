@@ -7,7 +7,7 @@ lacks nothing, and is refused where more than one hour in twenty is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -26,8 +26,6 @@ HOUR_S = 3600
 MOST_WEEKS = 134
 REPLAYED_WEEKS = 44
 """A replayed year comes round again: more of it would hold the very hours that are to be forecast."""
-LIVE_WEEKS = 26
-"""Of a live source: enough for the ridge and for past issues, and not too many calls."""
 _MOST_MISSING = 0.05
 
 
@@ -68,16 +66,17 @@ class History:
     basis: Basis
 
 
-def read_history(past: Signal, zone: str, issue: datetime, least_h: int) -> History:
+def read_history(past: Signal, zone: str, issue: datetime, *, least_h: int, live_h: int) -> History:
     """Return what `past` knows of a zone before `issue`, the start of an hour: whole days, `least_h` or more.
 
-    Raises NoIntensity where less is known.
+    Of a live source no more than `live_h` are read: they cost calls. Raises NoIntensity where less is known.
     """
-    start = _start(past, zone, issue, least_h)
+    start = _start(past, zone, issue, least_h, live_h)
     hours = hours_since_epoch(issue) - hours_since_epoch(start)
     if isinstance(past, Gappy):
         known = past.history(zone, start, hours)
-        basis = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1).basis
+        last = past.intensity(zone, issue - timedelta(hours=_last_known(known, zone)), 1)
+        basis = replace(last.basis, method=f"as {past.name} tells them")
     else:
         read = past.intensity(zone, start, hours)
         if read.step_s != HOUR_S:
@@ -114,9 +113,9 @@ def _gaps(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _start(past: Signal, zone: str, issue: datetime, least_h: int) -> datetime:
+def _start(past: Signal, zone: str, issue: datetime, least_h: int, live_h: int) -> datetime:
     if isinstance(past, (Gappy, Ahead)):
-        return issue - timedelta(hours=LIVE_WEEKS * WEEK_H)
+        return issue - timedelta(hours=live_h)
     if isinstance(past, Recorded):
         first, end = past.covered(zone)
         if first <= issue <= end:

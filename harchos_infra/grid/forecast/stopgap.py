@@ -14,7 +14,7 @@ import numpy as np
 
 from harchos_infra.grid.forecast.history import Ahead, read_history
 from harchos_infra.grid.forecast.issues import PastIssues
-from harchos_infra.grid.forecast.naive import DAY_H, repeated
+from harchos_infra.grid.forecast.naive import DAY_H, WEEK_H, repeated
 from harchos_infra.grid.signal import Basis, Signal
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def stopgap(past: Signal, zone: str, issue: datetime, why: str) -> Stopgap:
         values = outlook.gco2_per_kwh
         method = f"the source's own outlook for {len(values)} h, then its mean"
         return Stopgap(values, np.array([values.mean()]), method, why, outlook.basis)
-    history = read_history(past, zone, issue, DAY_H)
+    history = read_history(past, zone, issue, least_h=DAY_H, live_h=WEEK_H)
     return Stopgap(np.zeros(0), history.values[-DAY_H:], "the last day repeated", why, history.basis)

@@ -144,7 +144,7 @@ def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> Zon
     Raises NoIntensity where too little is known; of a live source, only where nothing can stand in.
     """
     try:
-        history = read_history(past, zone, issue, _HISTORY_H)
+        history = read_history(past, zone, issue, least_h=_HISTORY_H, live_h=live_h(asked))
     except NoIntensity as error:
         if not isinstance(past, Ahead):
             raise
@@ -157,6 +157,11 @@ def zone_forecast(past: Signal, zone: str, issue: datetime, asked: Asked) -> Zon
         return ours
     check_same_factors([history.basis, outlook.basis])
     return replace(ours, outlook=_weighed(ours, past, zone, issue, outlook))
+
+
+def live_h(asked: Asked) -> int:
+    """Return the hours before the issue that are read of a live source: no more than the method can use."""
+    return HELD_OUT_H + (_HISTORY_H if asked == "blend" else LEAST_WEEKS * WEEK_H)
 
 
 def mixed(ours: Floats, outlook: Floats, share: float) -> Floats:

@@ -74,19 +74,19 @@ def write(path: Path, values: Sequence[float]) -> FileReplay:
 def test_a_file_is_not_read_outside_its_hours(tmp_path: Path) -> None:
     """A year's file replays the same season before its first hour: that is its own future."""
     signal = write(tmp_path / "DE.csv", np.arange(8760.0))
-    history = read_history(signal, "DE", NEW_YEAR + timedelta(hours=700), 504)
+    history = read_history(signal, "DE", NEW_YEAR + timedelta(hours=700), least_h=504, live_h=504)
     assert list(history.values) == list(range(700 - 700 // 24 * 24, 700))
 
 
 def test_too_short_a_history_is_refused(tmp_path: Path) -> None:
     signal = write(tmp_path / "DE.csv", np.arange(8760.0))
     with pytest.raises(NoIntensity, match=r"503 h .* needs 504 h"):
-        read_history(signal, "DE", NEW_YEAR + timedelta(hours=503), 504)
+        read_history(signal, "DE", NEW_YEAR + timedelta(hours=503), least_h=504, live_h=504)
 
 
 def test_beyond_the_file_less_than_a_year_is_replayed(tmp_path: Path) -> None:
     """A replayed year comes round again: history must not hold the hours that are to be forecast."""
     signal = write(tmp_path / "DE.csv", np.arange(8760.0))
-    history = read_history(signal, "DE", NEW_YEAR + timedelta(days=800), 504)
+    history = read_history(signal, "DE", NEW_YEAR + timedelta(days=800), least_h=504, live_h=504)
     to_come = signal.intensity("DE", NEW_YEAR + timedelta(days=800), 24 * 28).gco2_per_kwh
     assert not set(history.values) & set(to_come)
