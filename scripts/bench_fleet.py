@@ -158,7 +158,8 @@ def row(measured: Measured) -> str:
     s = measured.solution
     return (
         f"| {measured.jobs:,} jobs, {measured.candidates:,} candidates, {measured.quota} GPUs a pool "
-        f"| {s.method} | {measured.seconds:.2f} s | {measured.cpu_seconds:.2f} s | {s.gap:.3%} | {s.score:,.0f} USD, "
+        f"| {s.method} "
+        f"| {measured.seconds:.2f} s | {measured.cpu_seconds:.2f} s | {s.gap:.3%} | {s.score:,.0f} USD, "
         f"{s.score - measured.unlimited:+,.0f} for the quotas | {measured.unplaced} "
         f"| {measured.peak_mib:.0f} MiB |"
     )
