@@ -33,7 +33,7 @@ FEWEST_STEPS, MOST_STEPS = 80, 600
 _WORK = 100_000_000
 """Options priced altogether, between the fewest and the most steps."""
 REPAIR_EVERY = 40
-CLOSE = 1e-7
+CLOSE = 1e-9
 """Bound and plan this near each other, as a share, are the same."""
 _PATIENCE = 3, 48
 """Steps without a better bound before the pace is slowed: this many, or this share of all steps."""
