@@ -1,4 +1,4 @@
-"""`harchos plan`: decide when and where a workload runs, and say why."""
+"""`harchos plan`: decide when and where a workload, or a fleet of them, runs, and say why."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from harchos_infra.cli.moment import NowOption, parse_now
 from harchos_infra.cli.output import SIGNAL_HELP, note
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
 
 WOULD_CREATE = 2
@@ -29,7 +32,9 @@ class PlanFormat(StrEnum):
 
 
 def plan(
-    file: Path = typer.Argument(..., metavar="FILE", help="A workload document."),
+    files: list[Path] = typer.Argument(
+        ..., metavar="FILE...", help="A workload document; several, or a directory of them: a fleet."
+    ),
     now: str = NowOption,
     signal: str = typer.Option(None, "--signal", metavar="SIGNAL", help=SIGNAL_HELP),
     forecast: Forecast | None = ForecastOption,
@@ -37,9 +42,11 @@ def plan(
     out: Path = typer.Option(
         None,
         "--out",
-        dir_okay=False,
         metavar="PLAN",
-        help="Write the plan file, too: for `apply` and `render`.",
+        help="Write the plan file, too: for `apply` and `render`. Of a fleet: a folder of them.",
+    ),
+    quotas: Path = typer.Option(
+        None, "--quotas", metavar="QUOTAS", help="How much may be up at once (docs/fleets.md)."
     ),
     html: Path = typer.Option(
         None, "--html", dir_okay=False, metavar="PAGE", help="Write a web page of the plan, too."
@@ -51,15 +58,20 @@ def plan(
         False, "--explain", help="List every candidate that lost, with its numbers."
     ),
 ) -> None:
-    """Decide when and where the workload of FILE runs; nothing is created."""
-    from harchos_infra.cli.planning import make_plan
-
+    """Decide when and where the workloads of FILE run; nothing is created."""
     moment = parse_now(now)
     source = signal_for(signal, forecast, moment)
-    made, loaded = make_plan(file, now=moment, signal=source)
+    if quotas is not None or len(files) > 1 or files[0].is_dir():
+        if html is not None:
+            raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
+        _plan_fleet(files, quotas, moment, source, format, out, detailed_exitcode, explain)
+        return
+    from harchos_infra.cli.planning import make_plan
+
+    made, loaded = make_plan(files[0], now=moment, signal=source)
     typer.echo(_render(made, format, explain), nl=False)
     if out is not None:
-        _write(out, made)
+        write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
     if html is not None:
         from harchos_infra.cli.output import write_page
@@ -73,6 +85,33 @@ def plan(
             note(f"no candidate is feasible; nearest miss: {made.nearest_miss}")
         raise typer.Exit(INFEASIBLE)
     _refuse_fallen(made)
+    if detailed_exitcode:
+        raise typer.Exit(WOULD_CREATE)
+
+
+def _plan_fleet(
+    files: list[Path],
+    quotas: Path | None,
+    now: datetime,
+    signal: Signal,
+    format: PlanFormat,
+    out: Path | None,
+    detailed_exitcode: bool,
+    explain: bool,
+) -> None:
+    from harchos_infra.cli import fleet
+
+    made = fleet.make_fleet(files, quotas=quotas, now=now, signal=signal)
+    typer.echo(fleet.show(made, format, explain=explain), nl=False)
+    if out is not None:
+        fleet.write(out, made)
+    without_place = [entry.member.name for entry in made.entries if entry.plan.chosen is None]
+    if without_place:
+        if format is PlanFormat.JSON:
+            note(f"without a place: {', '.join(without_place)}")
+        raise typer.Exit(INFEASIBLE)
+    for entry in made.entries:
+        _refuse_fallen(entry.plan)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
 
@@ -98,7 +137,7 @@ def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
     return render_text(plan, explain=explain, width=text_width(WIDTH))
 
 
-def _write(path: Path, plan: Plan) -> None:
+def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan file, readable by its owner only, whole or not at all; a device or a pipe as it is."""
     import os
     import tempfile

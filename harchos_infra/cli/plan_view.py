@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import wrap
@@ -45,8 +45,13 @@ def render_headline(plan: Plan, *, width: int = WIDTH) -> str:
 
 def render_text(plan: Plan, *, explain: bool = False, width: int = WIDTH) -> str:
     """Return the plan as plain text; `explain` lists every candidate that lost, not only the nearest."""
-    parts = [render_headline(plan, width=width).rstrip("\n")]
-    for section in sections(plan, explain=explain):
+    return text(headline(plan), sections(plan, explain=explain), width)
+
+
+def text(first: Sequence[str], following: Iterable[Section], width: int) -> str:
+    """Return lines and sections as plain text."""
+    parts = ["\n".join(part for line in first for part in _wrapped(line, width))]
+    for section in following:
         table = _aligned(section, width) if section.rows else []
         lines = (part for line in section.lines for part in _wrapped(line, width))
         parts.append("\n".join([section.title, *(f"  {line}" for line in (*table, *lines))]))
@@ -55,9 +60,14 @@ def render_text(plan: Plan, *, explain: bool = False, width: int = WIDTH) -> str
 
 def render_markdown(plan: Plan, *, explain: bool = False) -> str:
     """Return the plan as GitHub-flavoured Markdown."""
-    first, *rest = headline(plan)
+    return markdown(headline(plan), sections(plan, explain=explain))
+
+
+def markdown(lines: Sequence[str], following: Iterable[Section]) -> str:
+    """Return lines and sections as GitHub-flavoured Markdown."""
+    first, *rest = lines
     parts = [f"### {_escape(first)}", "\n".join(_escape(line) + "  " for line in rest)]
-    for section in sections(plan, explain=explain):
+    for section in following:
         parts.append(f"**{_escape(section.title)}**")
         if section.rows:
             parts.append("\n".join(_markdown_table(section)))
@@ -148,6 +158,10 @@ def _gap(chosen: Schedule) -> Iterator[str]:
 
 def _caution(plan: Plan) -> Iterator[str]:
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
+    if fleet := plan.inputs.get("fleet"):
+        quotas = fleet["quotas"]["path"]
+        others = f"one of a fleet of {fleet['workloads']} under {quotas}"
+        yield f"{others}: placed with the others, and not moved later"
     signal = plan.inputs["signal"]
     if "forecast" in signal:
         yield from _forecast_caution(plan)

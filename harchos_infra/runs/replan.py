@@ -33,8 +33,11 @@ def reconsider(
     """Decide whether a run that was begun with `plan` (`harchos.plan/1`) leaves the segment it waits for.
 
     `signal` is the run's `--signal` option, `now` its own clock. Reads settings, ledger and signal, writes
-    nothing. HarchosError where one of them fails.
+    nothing. A run of a fleet under quotas stays: its place is part of theirs. HarchosError where one of them
+    fails.
     """
+    if "fleet" in plan["inputs"]:
+        return Stay("its place was given to it together with others, under quotas")
     workload = waiting_workload(plan)
     asked = plan["inputs"]["signal"].get("forecast", {}).get("asked")
     decision = decide_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -46,15 +46,11 @@ class LoadedWorkload:
 def load(path: str | FilePath) -> LoadedWorkload:
     """Read a workload document. Raises `DocumentError` with every error that it has."""
     file = FilePath(path)
-    try:
-        content = _read(file)
-        tree = read_tree(_decode(content))
-    except TreeError as error:
-        raise DocumentError([_diagnostic(file, error.problem)]) from None
+    content, tree = read(file)
     document = _Document(tree)
     workload = document.validated()
     if document.problems or workload is None:
-        raise DocumentError(_diagnostic(file, problem) for problem in document.problems)
+        raise refusal(file, document.problems)
     return LoadedWorkload(
         workload=workload,
         path=file,
@@ -64,6 +60,20 @@ def load(path: str | FilePath) -> LoadedWorkload:
             sorted((_diagnostic(file, problem) for problem in document.warnings), key=lambda d: d.order)
         ),
     )
+
+
+def read(file: FilePath) -> tuple[bytes, Tree]:
+    """Read any YAML document: its bytes, and its values with their places. Raises `DocumentError`."""
+    try:
+        content = _read(file)
+        return content, read_tree(_decode(content))
+    except TreeError as error:
+        raise refusal(file, [error.problem]) from None
+
+
+def refusal(file: FilePath, problems: Iterable[Problem]) -> DocumentError:
+    """Return the error that names every problem of a file at its line and column."""
+    return DocumentError(_diagnostic(file, problem) for problem in problems)
 
 
 def _diagnostic(file: FilePath, problem: Problem) -> Diagnostic:

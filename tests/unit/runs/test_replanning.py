@@ -19,7 +19,7 @@ from harchos_infra.grid.signal import Intensity, NoIntensity
 from harchos_infra.planner.encoding import decode_segment
 from harchos_infra.planner.plan import Schedule
 from harchos_infra.planner.planner import plan
-from harchos_infra.planner.replan import Move
+from harchos_infra.planner.replan import Move, Stay
 from harchos_infra.report.account import account
 from harchos_infra.report.method import caveats
 from harchos_infra.runs import replan
@@ -343,3 +343,10 @@ def test_the_identity_of_a_moved_run_is_still_its_plan(begin: Callable[..., Wait
     run = begin()
     run.step(1.0, low(50, 50.0))
     assert plan_hash(Plan.from_json(run.ledger.plan(run.lease.run))) == run.row()["plan_hash"]
+
+
+def test_a_run_of_a_fleet_under_quotas_stays_where_it_was_placed() -> None:
+    made = {"inputs": {"fleet": {"workloads": 3}}}
+    assert replan.reconsider(made, {}, signal=None, now=MIDNIGHT) == Stay(
+        "its place was given to it together with others, under quotas"
+    )

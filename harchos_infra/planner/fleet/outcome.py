@@ -1,0 +1,118 @@
+"""A member's plan with what the fleet chose in place of what it would do alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harchos_infra.planner.fleet.member import Ways
+from harchos_infra.planner.plan import Plan, Rejection
+from harchos_infra.planner.window import HOUR_S, TIE
+
+QUOTA = "quota"
+_HORIZON_SHOWN_H = 336
+
+
+def in_fleet(own: Plan, inputs: Mapping[str, Any]) -> Plan:
+    """Return a member's own plan as one of a fleet: a run of it stays where it is while it waits."""
+    return replace(own, inputs={**own.inputs, "fleet": dict(inputs)})
+
+
+def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, Any]) -> Plan:
+    """Return the member's plan with one of its candidates chosen, `inputs` being what the fleet adds."""
+    own, index = ways.member.plan, int(ways.index[candidate])
+    chosen = ways.schedule(candidate, start_s)
+    compared = {_key(lost): lost for lost in reversed(list(_compared(ways, candidate, start_s)))}
+    compared.pop(_offer(ways, index), None)
+    lost = tuple(reversed(compared.values()))
+    known = {*compared, _offer(ways, index)}
+    rejected = (*lost, *(rejection for rejection in own.rejected if _key(rejection) not in known))
+    return replace(
+        own,
+        decision="schedule_now" if chosen.start == own.now else "defer",
+        chosen=chosen,
+        rejected=rejected,
+        inputs={**own.inputs, "fleet": dict(inputs)},
+        summary=_summary(own, rejected),
+        horizon=_shown(ways, index),
+    )
+
+
+def placeless_plan(ways: Ways, nearest_miss: str, inputs: Mapping[str, Any]) -> Plan:
+    """Return the member's plan where the quotas leave no place for it."""
+    own = ways.member.plan
+    feasible = {_offer(ways, index) for index in ways.index.tolist()}
+    lost = [Rejection(*offer, QUOTA, "taken by others, or more than the quota") for offer in sorted(feasible)]
+    rejected = (*lost, *(rejection for rejection in own.rejected if _key(rejection) not in feasible))
+    return replace(
+        own,
+        decision="reject",
+        chosen=None,
+        frontier=(),
+        rejected=rejected,
+        inputs={**own.inputs, "fleet": dict(inputs)},
+        nearest_miss=nearest_miss,
+        summary={**_summary(own, rejected), "feasible": 0},
+        horizon={},
+    )
+
+
+def _offer(ways: Ways, index: int) -> tuple[str, str, str, str]:
+    offer = ways.estimates.offers[index]
+    return offer.provider, offer.region, offer.instance_type, offer.market
+
+
+def _key(lost: Rejection) -> tuple[str, str, str, str]:
+    return lost.provider, lost.region, lost.instance_type, lost.market
+
+
+def _compared(ways: Ways, candidate: int, start_s: int) -> Iterator[Rejection]:
+    """Yield the other feasible candidates at their best, best first, with their deltas to the chosen one.
+
+    What is better than the chosen one was lost to a quota.
+    """
+    found, index = ways.at(candidate, start_s), ways.index
+    per_g = ways.member.weights[1]
+    score = ways.fixed + ways.slope * found.best_mean[index]
+    mine = int(index[candidate])
+    usd, finish_s = found.cost_usd, found.best_start_s + found.duration_s
+    gco2e = found.gco2e(found.best_mean, with_embodied=ways.member.counts_embodied)
+    tie = TIE * max(abs(float(score[candidate])), per_g)
+    for other in np.argsort(score, kind="stable").tolist():
+        place = int(index[other])
+        if place == mine:
+            continue
+        cheaper, cleaner = usd[place] - usd[mine], gco2e[place] - gco2e[mine]
+        is_worse = cheaper >= 0 and cleaner >= 0 and (cheaper > 0 or cleaner > 0)
+        reason = (
+            QUOTA if score[other] < score[candidate] - tie else "dominated" if is_worse else "ranked-lower"
+        )
+        price = found.compute_usd[place] - found.compute_usd[mine]
+        egress = found.transfer_usd[place] - found.transfer_usd[mine]
+        yield Rejection(
+            *_offer(ways, place),
+            reason,
+            f"{cheaper:+.3g} USD (price {price:+.3g}, egress {egress:+.3g}), {cleaner:+.3g} gCO2e, "
+            f"done {(finish_s[place] - finish_s[mine]) / HOUR_S:+.3g} h",
+            float(usd[place]),
+            float(gco2e[place]),
+            ways.moment(int(found.best_start_s[place])),
+        )
+
+
+def _summary(own: Plan, rejected: tuple[Rejection, ...]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for lost in rejected:
+        counts[lost.reason] = counts.get(lost.reason, 0) + 1
+    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {"considered": own.summary["considered"], "feasible": own.summary["feasible"], **dict(by_count)}
+
+
+def _shown(ways: Ways, index: int) -> dict[str, Any]:
+    horizon, zone = ways.estimates.horizon, ways.estimates.regions[index].zone or ""
+    values = horizon.intensity[horizon.rows[zone]][: _HORIZON_SHOWN_H * HOUR_S // horizon.step_s]
+    step = {} if horizon.step_s == HOUR_S else {"stepS": horizon.step_s}
+    return {"zone": zone, "start": horizon.base, **step, "gco2PerKwh": values.tolist()}
