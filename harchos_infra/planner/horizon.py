@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 366 * 24 * HOUR_S
 """Starts later than this after the earliest one are not looked at."""
+SHOWN_H = 336
+"""Hours of the chosen zone that a plan shows."""
 STEPS_S = (300, 900, 1800, HOUR_S)
 """Steps of a signal that are read: each divides the next."""
 
@@ -110,6 +112,12 @@ class Horizon:
     def moment(self, offset_s: int) -> datetime:
         """Return the time `offset_s` seconds from the beginning."""
         return self.base + timedelta(seconds=offset_s)
+
+    def shown(self, zone: str) -> dict[str, Any]:
+        """Return a zone's figures as a plan shows them: SHOWN_H at most."""
+        values = self.intensity[self.rows[zone]][: SHOWN_H * HOUR_S // self.step_s]
+        step = {} if self.step_s == HOUR_S else {"stepS": self.step_s}
+        return {"zone": zone, "start": self.base, **step, "gco2PerKwh": values.tolist()}
 
     def mean(self, zone: str) -> float:
         """Return a zone's mean intensity over all hours, g/kWh."""

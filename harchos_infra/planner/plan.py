@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -135,6 +137,13 @@ class Rejection:
     cost_usd: float | None = field(default=None, metadata=LEFT_OUT)
     gco2e: float | None = field(default=None, metadata=LEFT_OUT)
     start: datetime | None = field(default=None, metadata=LEFT_OUT)
+
+
+def summary(considered: int, feasible: int, rejected: Iterable[Rejection]) -> dict[str, int]:
+    """Return how many candidates there were, and how many were rejected for each reason, most first."""
+    counts = Counter(lost.reason for lost in rejected)
+    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {"considered": considered, "feasible": feasible, **dict(by_count)}
 
 
 @dataclass(frozen=True, slots=True)

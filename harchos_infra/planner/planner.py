@@ -8,12 +8,9 @@ ranking; reasons for all that lost, or the nearest miss if all of them did.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
@@ -25,18 +22,15 @@ from harchos_infra.planner.measured import Calibration
 from harchos_infra.planner.nearest import nearest_miss
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.options import options
-from harchos_infra.planner.plan import Plan, Rejection, Schedule
+from harchos_infra.planner.plan import Plan, Rejection, Schedule, summary
 from harchos_infra.planner.rank import Ranking, explain, rank
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.schedule import schedule
-from harchos_infra.planner.window import HOUR_S
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.public import public_document
 
 if TYPE_CHECKING:
     from harchos_infra.planner.moving import Moves
-
-_HORIZON_SHOWN_H = 336
 
 
 def plan(
@@ -81,8 +75,8 @@ def plan(
         rejected=rejected,
         inputs=inputs(request, document, catalog, signal, estimates, ranking, source),
         nearest_miss=None if ranking else nearest_miss(request, catalog, signal, verdicts),
-        summary=_summary(len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), rejected),
-        horizon=_shown(estimates, chosen) if chosen else {},
+        summary=summary(len(catalog.offers), len(set(estimates.offer_of[feasible].tolist())), rejected),
+        horizon=estimates.horizon.shown(chosen.segments[0].zone) if chosen else {},
     )
 
 
@@ -128,16 +122,3 @@ def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Of
 
 def _failed(offer: Offer, miss: Miss) -> Rejection:
     return Rejection(*_order(offer), miss.reason, miss.detail)
-
-
-def _summary(considered: int, feasible: int, rejected: Sequence[Rejection]) -> dict[str, int]:
-    counts = Counter(lost.reason for lost in rejected)
-    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return {"considered": considered, "feasible": feasible, **dict(by_count)}
-
-
-def _shown(estimates: Estimates, chosen: Schedule) -> dict[str, Any]:
-    horizon, zone = estimates.horizon, chosen.segments[0].zone
-    values = horizon.intensity[horizon.rows[zone]][: _HORIZON_SHOWN_H * HOUR_S // horizon.step_s]
-    step = {} if horizon.step_s == HOUR_S else {"stepS": horizon.step_s}
-    return {"zone": zone, "start": horizon.base, **step, "gco2PerKwh": np.asarray(values).tolist()}

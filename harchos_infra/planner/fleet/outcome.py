@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from harchos_infra.planner.fleet.member import Ways
-from harchos_infra.planner.plan import Plan, Rejection
+from harchos_infra.planner.plan import Plan, Rejection, summary
 from harchos_infra.planner.window import HOUR_S, TIE
 
 QUOTA = "quota"
-_HORIZON_SHOWN_H = 336
 
 
 def in_fleet(own: Plan, inputs: Mapping[str, Any]) -> Plan:
@@ -36,8 +35,8 @@ def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, A
         chosen=chosen,
         rejected=rejected,
         inputs={**own.inputs, "fleet": dict(inputs)},
-        summary=_summary(own, rejected),
-        horizon=_shown(ways, index),
+        summary=summary(own.summary["considered"], own.summary["feasible"], rejected),
+        horizon=ways.estimates.horizon.shown(ways.estimates.regions[index].zone or ""),
     )
 
 
@@ -55,7 +54,7 @@ def placeless_plan(ways: Ways, nearest_miss: str, inputs: Mapping[str, Any]) -> 
         rejected=rejected,
         inputs={**own.inputs, "fleet": dict(inputs)},
         nearest_miss=nearest_miss,
-        summary={**_summary(own, rejected), "feasible": 0},
+        summary=summary(own.summary["considered"], 0, rejected),
         horizon={},
     )
 
@@ -101,18 +100,3 @@ def _compared(ways: Ways, candidate: int, start_s: int) -> Iterator[Rejection]:
             float(gco2e[place]),
             ways.moment(int(found.best_start_s[place])),
         )
-
-
-def _summary(own: Plan, rejected: tuple[Rejection, ...]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for lost in rejected:
-        counts[lost.reason] = counts.get(lost.reason, 0) + 1
-    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return {"considered": own.summary["considered"], "feasible": own.summary["feasible"], **dict(by_count)}
-
-
-def _shown(ways: Ways, index: int) -> dict[str, Any]:
-    horizon, zone = ways.estimates.horizon, ways.estimates.regions[index].zone or ""
-    values = horizon.intensity[horizon.rows[zone]][: _HORIZON_SHOWN_H * HOUR_S // horizon.step_s]
-    step = {} if horizon.step_s == HOUR_S else {"stepS": horizon.step_s}
-    return {"zone": zone, "start": horizon.base, **step, "gco2PerKwh": values.tolist()}
