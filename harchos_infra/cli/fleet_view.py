@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
-from harchos_infra.cli.plan_view import WIDTH, Section, markdown, text
+from harchos_infra.cli.plan_view import WIDTH, Section, markdown, text, utc, where
 from harchos_infra.planner.fleet.fleet import Entry, Fleet, PoolUse
-from harchos_infra.planner.plan import Schedule
 from harchos_infra.planner.wording import duration
 
 _POOLS_SHOWN = 12
@@ -80,8 +78,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     assert chosen is not None and costs is not None
     return (
         entry.member.name,
-        _place(chosen),
-        _utc(chosen.start),
+        where(chosen),
+        utc(chosen.start),
         f"{chosen.cost_usd:.4g}",
         f"{entry.member.counted_g(chosen):.4g}",
         f"{costs[1]:+.3g}" if entry.is_moved else "-",
@@ -105,8 +103,8 @@ def _worth(found: PoolUse) -> str:
     words = []
     if found.use.first_full and found.use.last_full:
         words.append(
-            f"full for {duration(found.use.full.total_seconds())} between {_utc(found.use.first_full)} "
-            f"and {_utc(found.use.last_full)}"
+            f"full for {duration(found.use.full.total_seconds())} between {utc(found.use.first_full)} "
+            f"and {utc(found.use.last_full)}"
         )
     if found.worth_usd > 0:
         words.append(
@@ -114,15 +112,3 @@ def _worth(found: PoolUse) -> str:
             f"({found.worth_usd / found.scarce_h:.3g} USD an hour, {found.scarce_h:g} h)"
         )
     return "; ".join(words)
-
-
-def _place(schedule: Schedule) -> str:
-    return ", then ".join(
-        f"{f'{s.nodes} x ' if s.nodes > 1 else ''}{s.provider}/{s.region} {s.instance_type}"
-        f"{' (spot)' if s.market == 'spot' else ''}"
-        for s in schedule.segments
-    )
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if not moment.second else f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -96,7 +96,7 @@ def headline(plan: Plan) -> list[str]:
         f"{name}: {when}, then run on {nodes}{_place(plan.chosen)}{gpus}"
         if plan.decision == "defer"
         else f"{name}: {when} on {nodes}{_place(plan.chosen)}{gpus}",
-        f"from {_utc(segment.start)} to {_utc(plan.chosen.finish)} UTC, "
+        f"from {utc(segment.start)} to {utc(plan.chosen.finish)} UTC, "
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
         *_savings(plan, plan.chosen),
@@ -173,7 +173,7 @@ def _forecast_caution(plan: Plan) -> Iterator[str]:
     signal = plan.inputs["signal"]
     of = "replayed hours" if signal["name"].startswith("replay") else "the hours"
     issued = _moment(signal["forecast"]["issued"])
-    yield f"carbon figures from {_utc(issued)} UTC on are a forecast out of {of} before"
+    yield f"carbon figures from {utc(issued)} UTC on are a forecast out of {of} before"
     verdicts = plan.inputs["forecast"]
     zones = {verdict["zone"] for verdict in verdicts}
     closed = sorted(
@@ -217,7 +217,7 @@ def _figures(plan: Plan, schedule: Schedule) -> tuple[str, ...]:
     count = len(schedule.segments)
     return (
         _place(schedule) + (f" in {count} segments" if count > 1 else ""),
-        _utc(schedule.start),
+        utc(schedule.start),
         f"{schedule.cost_usd:.4g}",
         f"{schedule.energy_kwh:.4g}",
         f"{_counted(plan, schedule):.4g}",
@@ -230,8 +230,8 @@ def _segments(chosen: Schedule) -> Section:
         (
             _segment_place(segment),
             f"{segment.nodes}",
-            _utc(segment.start),
-            _utc(segment.end),
+            utc(segment.start),
+            utc(segment.end),
             f"{segment.compute_usd:.4g}",
             f"{segment.energy_kwh:.4g}",
             f"{segment.mean_gco2_per_kwh:.4g}",
@@ -293,7 +293,7 @@ def _intensity(plan: Plan, chosen: Schedule) -> Section:
     each = "an hour" if bin_s == 3600 else f"{bin_s // 3600} hours" if bin_s > 3600 else duration(bin_s)
     return Section(
         f"Intensity of {plan.horizon['zone']}, {min(values):.4g} to {max(values):.4g} gCO2/kWh, "
-        f"{hours} h from {_utc(first)} UTC",
+        f"{hours} h from {utc(first)} UTC",
         lines=(
             sparkline([sum(b) / len(b) for b in bins]),
             marks or "(the chosen window is later than the hours shown)",
@@ -380,7 +380,7 @@ def _inputs(plan: Plan) -> Section:
             "workload",
             f"{inputs['workload'].get('path', '-')}, sha256 {_short(inputs['workload'].get('sha256'))}",
         ),
-        ("now", f"{_utc(plan.now)} UTC"),
+        ("now", f"{utc(plan.now)} UTC"),
         ("signal", f"{signal['name']}: {'; '.join(filter(None, said))}"),
     ]
     if prices:
@@ -427,6 +427,11 @@ def _counted(plan: Plan, schedule: Schedule) -> float:
     return counted + parts["embodiedGco2e"] if "embodied" in plan.inputs["objective"]["carbon"] else counted
 
 
+def where(schedule: Schedule) -> str:
+    """Return the places of a schedule in order, with its nodes: `aws/eu-west-1 g6.xlarge, then …`."""
+    return _nodes(schedule) + _place(schedule)
+
+
 def _place(schedule: Schedule) -> str:
     return ", then ".join(dict.fromkeys(_segment_place(segment) for segment in schedule.segments))
 
@@ -453,7 +458,8 @@ def _grams(grams: float) -> str:
     return f"{grams:.4g} gCO2e" if grams < 10_000 else f"{grams / 1000:.4g} kgCO2e"
 
 
-def _utc(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """Return a time to the minute, with seconds where there are any."""
     return f"{moment:%Y-%m-%d %H:%M}" if not moment.second else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
