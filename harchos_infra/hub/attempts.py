@@ -30,7 +30,10 @@ class Watch(Protocol):
 
 
 class Attempts:
-    """Runs the job up to `max_retries + 1` times; `watches` are started with each attempt."""
+    """Runs the job up to `max_retries + 1` times; `watches` are started with each attempt.
+
+    `last_look` is taken just before the job is asked to end: what it served since the last watch counts, too.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Attempts:
         endings: Endings,
         directory: Directory,
         watches: Callable[[], list[Watch]],
+        last_look: Callable[[], object],
     ) -> None:
         self._job = job
         self._runner = runner
@@ -51,6 +55,7 @@ class Attempts:
         self._endings = endings
         self._directory = directory
         self._watches = watches
+        self._last_look = last_look
 
     def run(self) -> tuple[str, str | None]:
         """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
@@ -103,6 +108,8 @@ class Attempts:
         """Ask the job to save and end, wait as long as it may take; return why in the end."""
         self._board.change(phase="stopping", reason=ending.reason)
         until = time.monotonic() + self._grace_s(ending)
+        if until > time.monotonic():
+            self._last_look()
         self._checkpoint(until)
         if self._runner.poll() is None and until > time.monotonic():
             self._runner.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 import traceback
 from pathlib import Path, PurePosixPath
@@ -55,6 +56,7 @@ class Worker:
         self._cgroup.join("agent")
         self._checkpoint_directory = directory.checkpoints
         self._tokens = service.Tokens()
+        self._looking = threading.Lock()
 
     def run(self) -> None:
         """Carry out the job; every way it can end is in the final status."""
@@ -126,6 +128,7 @@ class Worker:
             self._endings,
             self._directory,
             lambda: self._watches(job, logs),
+            lambda: job.service and self._look_at_tokens(job),
         )
         return attempts.run()
 
@@ -221,9 +224,10 @@ class Worker:
 
     def _look_at_tokens(self, job: Job) -> bool:
         assert job.service is not None
-        served = self._tokens.total(service.tokens(job.service))
-        if served is not None and served != self._board.status.units.get("tokens"):
-            self._board.change(units={**self._board.status.units, "tokens": served})
+        with self._looking:  # an older count that comes after a newer one would pass for a restart
+            served = self._tokens.total(service.tokens(job.service))
+            if served is not None and served != self._board.status.units.get("tokens"):
+                self._board.change(units={**self._board.status.units, "tokens": served})
         return True
 
     def _store(self, phase: str, reason: str | None, logs: LogShipper) -> tuple[str, str | None]:

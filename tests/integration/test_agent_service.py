@@ -45,6 +45,11 @@ def _service(port: int) -> dict[str, Any]:
     return {"port": port, "health_path": "/health", "initial_delay_s": 0.0, "period_s": 0.1}
 
 
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_service_is_ready_when_it_is_healthy_counts_tokens_and_ends_by_itself(
     hub: Hub, free_port: int
 ) -> None:
@@ -61,6 +66,14 @@ def test_a_service_is_ready_when_it_is_healthy_counts_tokens_and_ends_by_itself(
     status = hub.wait_end()
     assert (status["phase"], status["exit_code"]) == ("succeeded", 0)
     assert status["units"] == {"tokens": 42.0}
+
+
+def test_tokens_served_just_before_the_stop_are_counted(hub: Hub, free_port: int) -> None:
+    hub.job("python", "-c", SERVER, service=_service(free_port))
+    hub.start()
+    hub.wait(lambda: _accepts(free_port), "the service")
+    assert hub.stop().returncode == 0
+    assert hub.status()["units"] == {"tokens": 42.0}
 
 
 def test_a_port_that_somebody_else_serves_is_refused(hub: Hub, free_port: int) -> None:
