@@ -16,6 +16,8 @@ from harchos_infra.report.wording import duration, significant, utc
 from harchos_infra.runs.record import RunRecord
 
 HOUR = timedelta(hours=1)
+_UNIT_PX = 24.0
+"""What the unit of the y axis takes of the line above the plot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _window(canvas: Canvas, x: Scale, start: datetime, end: datetime) -> None:
     canvas.add("rect", x=a, y=top, width=max(b - a, 1.5), height=tall, class_="window")
     side = "end" if (a + b) / 2 > canvas.width / 2 else "start"
     canvas.text(
-        b if side == "end" else a,
+        b if side == "end" else max(a, canvas.left + _UNIT_PX),
         canvas.top + 2,
         "planned",
         "end" if side == "end" else "start",
