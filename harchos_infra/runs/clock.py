@@ -6,6 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+EXPIRY_MARGIN_S = 60.0
+"""How long a hub may take to end itself once its TTL is over."""
+
 
 class Clock(Protocol):
     """Real UTC time. A run's own clock is this plus the run's `schedule_offset_s`."""

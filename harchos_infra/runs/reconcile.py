@@ -30,7 +30,7 @@ from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs.calibration import hub_figures
-from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, next_hour
 from harchos_infra.runs.collect import collect
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
@@ -44,7 +44,6 @@ POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
 LOST_AFTER_S = 20.0
 HUNG_AFTER_S = 120.0
-EXPIRY_MARGIN_S = 60.0
 DESTROY_ATTEMPTS = 3
 
 Report = Callable[[str, str], None]

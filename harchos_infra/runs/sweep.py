@@ -6,10 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from harchos_infra.clouds.cloud import Resource, cloud
 from harchos_infra.errors import HarchosError
+from harchos_infra.runs.clock import EXPIRY_MARGIN_S
 from harchos_infra.runs.ledger import FINAL, Ledger
 from harchos_infra.settings import home
 
@@ -36,12 +37,13 @@ def is_ours(resource: Resource) -> bool:
 def find_leftovers(ledger: Ledger, *, foreign: bool = False) -> list[Leftover]:
     """Return every hub on this machine that no live process answers for, and every abandoned run.
 
-    Hubs of other home directories count once they have outlived their TTL, or if `foreign` asks for them.
+    Hubs of other home directories count once they have outlived their TTL by more than it takes a hub to end
+    itself, or if `foreign` asks for them.
     """
     listed: dict[tuple[str, str], list[Resource]] = defaultdict(list)
-    now = datetime.now(UTC)
+    ended = datetime.now(UTC) - timedelta(seconds=EXPIRY_MARGIN_S)
     for resource in cloud("local").list():
-        expired = resource.expires is not None and resource.expires < now
+        expired = resource.expires is not None and resource.expires < ended
         if foreign or expired or is_ours(resource):
             listed[(resource.run, resource.hub)].append(resource)
     rows = {row["id"]: row for row in ledger.runs()}
