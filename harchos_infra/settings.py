@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.private_file import write_private
 
 
 def home() -> Path:
@@ -127,9 +128,4 @@ def _write(values: dict[str, Any]) -> None:
     import yaml
 
     _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = _file().with_suffix(".yaml.new")
-    temporary.unlink(missing_ok=True)
-    private = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(private, "w", encoding="utf-8") as stream:
-        stream.write(yaml.safe_dump(values, sort_keys=True))
-    temporary.replace(_file())
+    write_private(_file(), yaml.safe_dump(values, sort_keys=True))

@@ -27,3 +27,8 @@ class Offer:
     price_as_of: str
     """Day of the price list, `YYYY-MM-DD`."""
     price_source: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Provider, region, instance type, market: offers are told apart and ordered by it."""
+        return self.provider, self.region, self.instance_type, self.market

@@ -7,6 +7,8 @@ from functools import cache
 from harchos_infra.catalog.region import Region
 from harchos_infra.catalog.table import read_matrix
 
+GB_PER_GIB = 1024**3 / 1e9
+"""Traffic is priced and metered in GB, data is measured in GiB."""
 ENERGY_KWH_PER_GB = (0.001, 0.06)
 """From traffic between data centres (Cloud Carbon Footprint) to the whole internet (Aslan et al. 2017)."""
 

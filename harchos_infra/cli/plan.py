@@ -139,24 +139,15 @@ def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write the plan file, readable by its owner only, whole or not at all; a device or a pipe as it is."""
-    import os
-    import tempfile
-
     from harchos_infra.errors import HarchosError
+    from harchos_infra.private_file import write_private
 
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():
             path.write_text(plan.dumps(), encoding="utf-8")
-            return
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(plan.dumps())
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        else:
+            write_private(path, plan.dumps())
     except OSError as error:
         raise HarchosError(
             f"{path}: {error.strerror}", hint="name a file in a folder that you can write to"

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from textwrap import wrap
-from typing import Any
 
 from harchos_infra.cli.sparkline import sparkline
-from harchos_infra.planner.plan import Plan, Rejection, Schedule, Segment
+from harchos_infra.planner.plan import Plan, Rejection, Schedule, Segment, moment
 from harchos_infra.planner.wording import duration
 
 BASELINES = {"runNowCheapest": "run now, cheapest", "runNowHome": "run now, home"}
@@ -172,7 +171,7 @@ def _caution(plan: Plan) -> Iterator[str]:
 def _forecast_caution(plan: Plan) -> Iterator[str]:
     signal = plan.inputs["signal"]
     of = "replayed hours" if signal["name"].startswith("replay") else "the hours"
-    issued = _moment(signal["forecast"]["issued"])
+    issued = moment(signal["forecast"]["issued"])
     yield f"carbon figures from {utc(issued)} UTC on are a forecast out of {of} before"
     verdicts = plan.inputs["forecast"]
     zones = {verdict["zone"] for verdict in verdicts}
@@ -278,7 +277,7 @@ def _carbon_note(plan: Plan) -> str:
 
 def _intensity(plan: Plan, chosen: Schedule) -> Section:
     values = plan.horizon["gco2PerKwh"]
-    first = _moment(plan.horizon["start"])
+    first = moment(plan.horizon["start"])
     step_s = plan.horizon.get("stepS", 3600)
     hours = len(values) * step_s // 3600
     step = -(-len(values) // _SPARK_WIDTH)
@@ -461,10 +460,6 @@ def _grams(grams: float) -> str:
 def utc(moment: datetime) -> str:
     """Return a time to the minute, with seconds where there are any."""
     return f"{moment:%Y-%m-%d %H:%M}" if not moment.second else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
 def _short(digest: str | None) -> str:

@@ -76,7 +76,7 @@ def _fate(old: Schedule, new: Plan) -> str:
     offer = old.segments[0].offer
     name = f"{offer[0]}/{offer[1]} {offer[2]} ({offer[3]})"
     for lost in new.rejected:
-        if (lost.provider, lost.region, lost.instance_type, lost.market) == offer:
+        if lost.offer == offer:
             return f"{name} has lost: {lost.reason}, {lost.detail}"
     return f"{name} is not offered any more"
 

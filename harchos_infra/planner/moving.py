@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harchos_infra.catalog import Catalog, Region
+from harchos_infra.catalog.transfer import GB_PER_GIB
 from harchos_infra.planner.course import Course
 from harchos_infra.planner.estimate import Estimates, Transfer
 from harchos_infra.planner.migration import NOWHERE, migrating
@@ -46,7 +47,7 @@ class Moves:
 
     def __init__(self, request: Request, catalog: Catalog, estimates: Estimates, size_gib: float) -> None:
         self._catalog, self._estimates = catalog, estimates
-        self._gb = size_gib * 1024**3 / 1e9
+        self._gb = size_gib * GB_PER_GIB
         self._pairs: dict[tuple[str, str], tuple[float, float] | None] = {}
         self._base_s = request.save_s + request.restart_s
 

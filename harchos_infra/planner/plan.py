@@ -138,6 +138,16 @@ class Rejection:
     gco2e: float | None = field(default=None, metadata=LEFT_OUT)
     start: datetime | None = field(default=None, metadata=LEFT_OUT)
 
+    @property
+    def offer(self) -> tuple[str, str, str, str]:
+        """What was looked at: provider, region, instance type, market."""
+        return self.provider, self.region, self.instance_type, self.market
+
+
+def moment(value: datetime | str) -> datetime:
+    """Return a time out of a plan's `inputs` or `horizon`: a datetime as made, text as read from a file."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
 
 def summary(considered: int, feasible: int, rejected: Iterable[Rejection]) -> dict[str, int]:
     """Return how many candidates there were, and how many were rejected for each reason, most first."""

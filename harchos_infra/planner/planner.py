@@ -50,7 +50,9 @@ def plan(
     """
     request = Request.of(workload, catalog, now, measured)
     verdicts = fit(request, catalog)
-    fitting = sorted((o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=_order)
+    fitting = sorted(
+        (o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=lambda offer: offer.key
+    )
     estimates, unknown = estimate(request, catalog, signal, fitting)
     baselines = baseline.baselines(request, catalog, signal, estimates, verdicts)
     found = options(request, catalog, estimates)
@@ -89,10 +91,6 @@ def _front(
     )
 
 
-def _order(offer: Offer) -> tuple[str, str, str, str]:
-    return offer.provider, offer.region, offer.instance_type, offer.market
-
-
 def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
     """Yield the feasible candidates but the first in order of rank, with the figures compared."""
     usd = estimates.cost_usd.tolist()
@@ -101,7 +99,7 @@ def _compared(estimates: Estimates, ranking: Ranking) -> Iterator[Rejection]:
     moments = {offset_s: estimates.horizon.moment(offset_s) for offset_s in set(start_s)}
     for index, miss in explain(estimates, ranking):
         figures = usd[index], gco2e[index], moments[start_s[index]]
-        yield Rejection(*_order(estimates.offers[index]), miss.reason, miss.detail, *figures)
+        yield Rejection(*estimates.offers[index].key, miss.reason, miss.detail, *figures)
 
 
 def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Offer, Miss]]:
@@ -121,4 +119,4 @@ def _broken(estimates: Estimates, broken: Sequence[Misses]) -> Iterator[tuple[Of
 
 
 def _failed(offer: Offer, miss: Miss) -> Rejection:
-    return Rejection(*_order(offer), miss.reason, miss.detail)
+    return Rejection(*offer.key, miss.reason, miss.detail)

@@ -23,7 +23,8 @@ from harchos_infra.planner.wording import duration
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DELTAS = "%+.3g USD (price %+.3g, egress %+.3g), %+.3g gCO2e, done %+.3g h"
+DELTAS = "%+.3g USD (price %+.3g, egress %+.3g), %+.3g gCO2e, done %+.3g h"
+"""How a candidate that lost compares: USD in all, of the price, of egress, gCO2e, hours."""
 
 
 def limits(request: Request, estimates: Estimates) -> list[Misses]:
@@ -122,6 +123,6 @@ def explain(estimates: Estimates, ranking: Ranking) -> list[tuple[int, Miss]]:
     deltas = zip(*(values.tolist() for values in exact), strict=True)
     is_worse = ranking.is_dominated[places].tolist()
     return [
-        (index, Miss("dominated" if worse else "ranked-lower", _DELTAS % delta))
+        (index, Miss("dominated" if worse else "ranked-lower", DELTAS % delta))
         for index, worse, delta in zip(losers.tolist(), is_worse, deltas, strict=True)
     ]

@@ -115,7 +115,7 @@ def reconsider(
 
 def price(held: Segment, request: Request, catalog: Catalog, signal: Signal) -> Schedule | Miss:
     """Return the held segment with its figures on new data, or what it fails by now."""
-    offers = [o for o in catalog.offers if (o.provider, o.region, o.instance_type, o.market) == held.offer]
+    offers = [o for o in catalog.offers if o.key == held.offer]
     if not offers:
         return Miss("offer", f"{' '.join(held.offer)} is not offered any more")
     estimates, missed = estimate(request, catalog, signal, offers[:1])

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from harchos_infra.catalog import Catalog, GpuWatts, Offer, Region
 from harchos_infra.catalog.gpu import matches, suggest
+from harchos_infra.catalog.transfer import GB_PER_GIB
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.measured import Calibration, Machine, Measured
 from harchos_infra.workload.document import PowerMode, Scaling, Spec, Workload
@@ -192,7 +193,7 @@ class _Names:
         for data in spec.data:
             region = self.region("data-region", data.region)
             if region is not None and data.size_gib:
-                yield region, data.size_gib * 1024**3 / 1e9
+                yield region, data.size_gib * GB_PER_GIB
 
 
 def _unknown_gpus(spec: Spec, catalog: Catalog) -> Iterator[tuple[str, str]]:

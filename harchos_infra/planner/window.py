@@ -54,9 +54,7 @@ def window_means(
     `intensity` has shape (zones, steps), its first step beginning at 0 s, and must cover every window. Prefix
     sums are taken of the deviation from each zone's mean, so that a long horizon costs no digits.
     """
-    level = intensity.mean(axis=1, keepdims=True)
-    prefix = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
-    np.cumsum(intensity - level, axis=1, out=prefix[:, 1:])
+    level, prefix = _level_and_prefix(intensity)
     gained = _integral(prefix, starts_s + duration_s, step_s) - _integral(prefix, starts_s, step_s)
     means: NDArray[np.float64] = level + gained * (step_s / duration_s)
     return means
@@ -70,12 +68,18 @@ def integrals(
     step_s: int = HOUR_S,
 ) -> NDArray[np.float64]:
     """Return the integral of zone `rows[i]` from `starts_s[i]` to `ends_s[i]`: grams for each kW."""
-    level = intensity.mean(axis=1, keepdims=True)
-    prefix = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
-    np.cumsum(intensity - level, axis=1, out=prefix[:, 1:])
+    level, prefix = _level_and_prefix(intensity)
     gained = _integral_of(prefix, rows, ends_s, step_s) - _integral_of(prefix, rows, starts_s, step_s)
     sums: NDArray[np.float64] = (level[rows, 0] * (ends_s - starts_s) + gained * step_s) / HOUR_S
     return sums
+
+
+def _level_and_prefix(intensity: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each row's mean, (rows, 1), and the prefix sums of what deviates from it, (rows, steps + 1)."""
+    level = intensity.mean(axis=1, keepdims=True)
+    prefix = np.zeros((intensity.shape[0], intensity.shape[1] + 1))
+    np.cumsum(intensity - level, axis=1, out=prefix[:, 1:])
+    return level, prefix
 
 
 def _integral_of(

@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from harchos_infra.clouds.process import MARKS
 from harchos_infra.errors import HarchosError
+from harchos_infra.private_file import write_private
 from harchos_infra.provision.root_module import REQUIRED_TERRAFORM
 from harchos_infra.settings import Settings, home
 
@@ -93,10 +93,7 @@ def _cached_version(path: Path) -> tuple[int, int, int]:
         pass
     version = _ask_version(path)
     cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(prefix=f".{cache.name}.", dir=cache.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump({"path": str(path), "modifiedNs": modified_ns, "version": version}, stream)
-    Path(temporary).replace(cache)
+    write_private(cache, json.dumps({"path": str(path), "modifiedNs": modified_ns, "version": version}))
     return version
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harchos_infra.grid.signal import NoIntensity, Signal, hour_of
-from harchos_infra.planner.plan import Plan, Rejection
+from harchos_infra.planner.plan import Plan, Rejection, moment
 
 if TYPE_CHECKING:
     from harchos_infra.catalog import Region
@@ -53,7 +53,7 @@ class Atlas:
         Where no candidate is feasible, those that only time or budget ruled out stand in for them.
         """
         horizon = plan.inputs["horizon"]
-        start, hours = hour_of(_moment(horizon["earliestStart"])), int(horizon["hours"])
+        start, hours = hour_of(moment(horizon["earliestStart"])), int(horizon["hours"])
         by_zone: dict[str, list[str]] = {}
         for place in sorted(set(_places(plan))):
             region = regions.get(place)
@@ -89,7 +89,3 @@ def _zone_hours(
     hourly = np.asarray(found.gco2_per_kwh, dtype=float).reshape(hours, -1).mean(axis=1)
     flat = found.basis.flat or (hours >= 24 and bool(np.ptp(hourly) == 0))
     return ZoneHours(zone, regions, tuple(hourly.tolist()), found.basis.method, flat)
-
-
-def _moment(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.report.atlas import Atlas, ZoneHours
 from harchos_infra.report.figures.route import Route, Stretch
 from harchos_infra.report.wording import grams
-from harchos_infra.simulation.jobs import HOUR_S
 from harchos_infra.simulation.result import Result
 
 JOBS_DRAWN = 12

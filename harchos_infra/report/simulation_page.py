@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.report import simulation_sections
 from harchos_infra.report.figures import bars
 from harchos_infra.report.figures.delays import delays
@@ -27,7 +28,6 @@ from harchos_infra.report.page import (
 from harchos_infra.report.sample import Sample
 from harchos_infra.report.simulation_sections import NAMES
 from harchos_infra.report.wording import duration, grams, known, kwh, percent, share, usd, utc
-from harchos_infra.simulation.jobs import HOUR_S
 from harchos_infra.simulation.result import Result
 
 CURVES_LEGEND = legend(("i-plan line", "this policy"), ("i-dash", "run-now"), ("i-grid line", "oracle"))

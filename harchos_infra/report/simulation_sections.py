@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.report.interval import Interval
 from harchos_infra.report.section import Section
 from harchos_infra.report.span_hours import SpanHours
@@ -21,7 +22,6 @@ from harchos_infra.report.wording import (
     usd,
     utc,
 )
-from harchos_infra.simulation.jobs import HOUR_S
 from harchos_infra.simulation.result import Outcome, Result
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.series import Series
 from harchos_infra.simulation.spans import Spans
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.simulation.series import Series
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-HOUR_S = 3600
 REQUIRED = (
     "id",
     "arrival",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harchos_infra.planner.migration import NOWHERE, migrating
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.outlook import Perfect
 from harchos_infra.simulation.policy_pauses import (
     Progress,

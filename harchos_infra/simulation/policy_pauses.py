@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harchos_infra.planner.horizon import STEPS_S
 from harchos_infra.planner.interruptible import interruptible
-from harchos_infra.planner.window import window_means
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S, window_means
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.policy_window import alike, by_window
 from harchos_infra.simulation.spans import Spans
 from harchos_infra.simulation.world import World, least
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 Planner = Callable[[Jobs, World, bool, "Progress", "Ints"], Spans]
 """Plans jobs from the present time on: (jobs, world, anywhere, progress, now_s) to spans."""
 
-SLOTS_S = (3600, 1800, 900, 300)
 _BEHIND = 2
 """Slots before the present that stand for what a job did until now."""
 
@@ -201,9 +201,9 @@ def _in_slots(jobs: Jobs, world: World, zones: Ints, progress: Progress, now_s: 
 def slot_lengths(deadline_s: Ints, left_s: Ints, now_s: Ints) -> Ints:
     """Return the longest slot that divides what has passed of the hour and leaves room; 0 if none does."""
     found = np.zeros_like(now_s)
-    for slot in SLOTS_S:
+    for slot in reversed(STEPS_S):
         fits = -(-left_s // slot) <= (deadline_s - now_s) // slot
-        divides = (now_s % slot == 0) | (slot == SLOTS_S[-1])
+        divides = (now_s % slot == 0) | (slot == STEPS_S[0])
         found = np.where((found == 0) & fits & divides, slot, found)
     return found
 

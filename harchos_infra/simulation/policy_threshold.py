@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.spans import Spans
 from harchos_infra.simulation.world import World
 

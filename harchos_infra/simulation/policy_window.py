@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harchos_infra.planner.window import breakpoint_starts, earliest_least, window_means
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S, breakpoint_starts, earliest_least, window_means
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.spans import Spans
 from harchos_infra.simulation.world import World, least
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.catalog.gpu import matches, suggest
+from harchos_infra.catalog.transfer import GB_PER_GIB
 from harchos_infra.errors import HarchosError
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.series import Series
-from harchos_infra.simulation.spans import GB_PER_GIB, Spans
+from harchos_infra.simulation.spans import Spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

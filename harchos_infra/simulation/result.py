@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB
-from harchos_infra.planner.window import TIE
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S, TIE
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.policy import Policy
 from harchos_infra.simulation.prices import Prices
 from harchos_infra.simulation.series import Series

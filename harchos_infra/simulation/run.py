@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.planner.window import HOUR_S
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.outlook import Outlook, Perfect
 from harchos_infra.simulation.policy import POLICIES, Policy
 from harchos_infra.simulation.prices import Prices

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB, GB_PER_GIB
+from harchos_infra.planner.window import HOUR_S, integrals
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.series import Series
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-
-GB_PER_GIB = 1024**3 / 1e9
 
 
 @dataclass(frozen=True)
@@ -101,18 +100,13 @@ class Account:
 def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
     """Count what running `jobs` in `spans` took on the actual intensity."""
     count, actual = len(jobs), series.gco2_per_kwh
-    prefix = np.zeros((actual.shape[0], series.hours + 1))
-    np.cumsum(actual, axis=1, out=prefix[:, 1:])
-    hours = _integral(prefix, actual, spans.zone, spans.end_s) - _integral(
-        prefix, actual, spans.zone, spans.start_s
-    )
     first = np.concatenate([[True], spans.job[1:] != spans.job[:-1]])
     later = np.flatnonzero(~first)
     came_from = np.where(first, jobs.home[spans.job], np.roll(spans.zone, 1))
     moved = np.flatnonzero(came_from != spans.zone)
     mover = spans.job[moved]
     gb = jobs.state_gib[mover] * GB_PER_GIB
-    both = sum(_own_mean(prefix, jobs, mover, ends[moved]) for ends in (came_from, spans.zone)) / 2
+    ran, both = _intensities(jobs, actual, spans, came_from, moved)
     started = jobs.restart_kwh[spans.job[later]]
     begun, ended = np.flatnonzero(first), np.flatnonzero(np.roll(first, -1))
 
@@ -122,7 +116,7 @@ def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
     every = np.arange(len(spans.job))
     return Account(
         compute_kwh=by_job(every, jobs.kw[spans.job] * (spans.end_s - spans.start_s) / HOUR_S),
-        compute_g=by_job(every, jobs.kw[spans.job] * hours),
+        compute_g=by_job(every, jobs.kw[spans.job] * ran),
         restart_kwh=by_job(later, started),
         restart_g=by_job(later, started * actual[spans.zone[later], spans.start_s[later] // HOUR_S]),
         move_kwh=np.array([by_job(moved, gb * each) for each in ENERGY_KWH_PER_GB]),
@@ -135,16 +129,23 @@ def account(jobs: Jobs, series: Series, spans: Spans) -> Account:
     )
 
 
-def _own_mean(prefix: Floats, jobs: Jobs, job: Ints, zone: Ints) -> Floats:
-    """Return the mean intensity of a zone over the hours from a job's arrival to its deadline."""
-    first, end = jobs.arrival_s[job] // HOUR_S, -(-jobs.deadline_s[job] // HOUR_S)
-    mean: Floats = (prefix[zone, end] - prefix[zone, first]) / (end - first)
-    return mean
+def _intensities(
+    jobs: Jobs, actual: Floats, spans: Spans, came_from: Ints, moved: Ints
+) -> tuple[Floats, Floats]:
+    """Return each span's integral in g/kWh x hours, and for each move the mean of both ends, g/kWh.
 
-
-def _integral(prefix: Floats, actual: Floats, zone: Ints, at_s: Ints) -> Floats:
-    """Return the integral of the intensity from the first sample, in g/kWh x hours."""
-    hour, second = np.divmod(at_s, HOUR_S)
-    inside = np.minimum(hour, actual.shape[1] - 1)
-    whole: Floats = prefix[zone, hour] + actual[zone, inside] * (second / HOUR_S)
-    return whole
+    The ends count with their mean over the hours from the job's arrival to its deadline.
+    """
+    mover = spans.job[moved]
+    arrival_s = jobs.arrival_s[mover] // HOUR_S * HOUR_S
+    deadline_s = -(-jobs.deadline_s[mover] // HOUR_S) * HOUR_S
+    ran, left, entered = np.split(
+        integrals(
+            actual,
+            np.concatenate([spans.zone, came_from[moved], spans.zone[moved]]),
+            np.concatenate([spans.start_s, arrival_s, arrival_s]),
+            np.concatenate([spans.end_s, deadline_s, deadline_s]),
+        ),
+        [len(spans.job), len(spans.job) + len(moved)],
+    )
+    return ran, (left + entered) / 2 / ((deadline_s - arrival_s) / HOUR_S)

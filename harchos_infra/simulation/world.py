@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB
-from harchos_infra.planner.window import TIE
-from harchos_infra.simulation.jobs import HOUR_S, Jobs
+from harchos_infra.catalog.transfer import ENERGY_KWH_PER_GB, GB_PER_GIB
+from harchos_infra.planner.window import HOUR_S, TIE
+from harchos_infra.simulation.jobs import Jobs
 from harchos_infra.simulation.outlook import Outlook
 from harchos_infra.simulation.prices import Prices
 from harchos_infra.simulation.series import Series
-from harchos_infra.simulation.spans import GB_PER_GIB
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,6 @@ that cannot be read counts as not there. A cache that cannot be written is no er
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harchos_infra.grid.sources.hourly import HOUR_S, Hour
+from harchos_infra.private_file import write_private
 
 SCHEMA = "harchos.carbon-cache/1"
 MONTHS_KEPT = 36
@@ -134,14 +133,7 @@ class Cache:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                    json.dump({"schema": SCHEMA, **content}, stream)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_private(path, json.dumps({"schema": SCHEMA, **content}))
         except OSError as error:
             self.unwritable = f"{path.parent}: {error.strerror}"
 

@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 
 from harchos_infra import __version__
-from harchos_infra.catalog import Offer
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.encoding import encode
@@ -166,15 +165,11 @@ def _inputs(members: Sequence[Member], quotas: Quotas) -> dict[str, Any]:
     }
 
 
-def _offer_key(offer: Offer) -> tuple[str, str, str, str]:
-    return offer.provider, offer.region, offer.instance_type, offer.market
-
-
 def _takings(pools: Pools, member: Member, chosen: Schedule | None) -> dict[int, list[Taking]]:
     if chosen is None:
         return {}
     wanted = {segment.offer for segment in chosen.segments}
-    offers = {_offer_key(offer): offer for offer in member.catalog.offers if _offer_key(offer) in wanted}
+    offers = {offer.key: offer for offer in member.catalog.offers if offer.key in wanted}
     return takings(pools, offers, chosen)
 
 

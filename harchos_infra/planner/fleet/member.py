@@ -21,7 +21,7 @@ from harchos_infra.planner.plan import Plan, Schedule
 from harchos_infra.planner.rank import limits
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.schedule import schedule
-from harchos_infra.planner.window import TIE
+from harchos_infra.planner.window import TIE, window_means
 from harchos_infra.workload.document import Workload
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Ways:
         request = Request.of(member.workload, member.catalog, member.plan.now, member.measured)
         verdicts = fit(request, member.catalog)
         fitting = [o for o, misses in zip(member.catalog.offers, verdicts, strict=True) if not misses]
-        estimates, _ = estimate(request, member.catalog, signal, sorted(fitting, key=_order))
+        estimates, _ = estimate(request, member.catalog, signal, sorted(fitting, key=lambda o: o.key))
         broken = limits(request, estimates)
         index = np.array([i for i, misses in enumerate(broken) if not misses], dtype=np.int64)
         per_usd, per_g = member.weights
@@ -135,11 +135,9 @@ class Ways:
         found = self.estimates
         index = int(self.index[candidate])
         zone = found.regions[index].zone or ""
-        row, step_s = found.horizon.intensity[found.horizon.rows[zone]], found.horizon.step_s
-        edges = np.arange(len(row) + 1) * step_s
-        end_s = start_s + int(found.duration_s[index])
-        seconds = np.clip(np.minimum(edges[1:], end_s) - np.maximum(edges[:-1], start_s), 0, None)
-        return float((row * seconds).sum() / seconds.sum())
+        row = found.horizon.intensity[found.horizon.rows[zone]][None, :]
+        duration_s, step_s = int(found.duration_s[index]), found.horizon.step_s
+        return float(window_means(row, np.array([start_s]), duration_s, step_s)[0, 0])
 
     def at(self, candidate: int, start_s: int) -> Estimates:
         """Return the estimates with one candidate's window moved to `start_s`."""
@@ -155,10 +153,6 @@ class Ways:
     def moment(self, start_s: int) -> datetime:
         """Return the time `start_s` seconds from the horizon's beginning."""
         return self.estimates.horizon.moment(start_s)
-
-
-def _order(offer: Offer) -> tuple[str, str, str, str]:
-    return offer.provider, offer.region, offer.instance_type, offer.market
 
 
 def _latest_s(estimates: Estimates, index: Ints) -> Ints:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harchos_infra.planner.fleet.member import Ways
 from harchos_infra.planner.plan import Plan, Rejection, summary
+from harchos_infra.planner.rank import DELTAS
 from harchos_infra.planner.window import HOUR_S, TIE
 
 QUOTA = "quota"
@@ -24,11 +25,11 @@ def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, A
     """Return the member's plan with one of its candidates chosen, `inputs` being what the fleet adds."""
     own, index = ways.member.plan, int(ways.index[candidate])
     chosen = ways.schedule(candidate, start_s)
-    compared = {_key(lost): lost for lost in reversed(list(_compared(ways, candidate, start_s)))}
-    compared.pop(_offer(ways, index), None)
+    compared = {lost.offer: lost for lost in reversed(list(_compared(ways, candidate, start_s)))}
+    compared.pop(ways.estimates.offers[index].key, None)
     lost = tuple(reversed(compared.values()))
-    known = {*compared, _offer(ways, index)}
-    rejected = (*lost, *(rejection for rejection in own.rejected if _key(rejection) not in known))
+    known = {*compared, ways.estimates.offers[index].key}
+    rejected = (*lost, *(rejection for rejection in own.rejected if rejection.offer not in known))
     return replace(
         own,
         decision="schedule_now" if chosen.start == own.now else "defer",
@@ -43,9 +44,9 @@ def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, A
 def placeless_plan(ways: Ways, nearest_miss: str, inputs: Mapping[str, Any]) -> Plan:
     """Return the member's plan where the quotas leave no place for it."""
     own = ways.member.plan
-    feasible = {_offer(ways, index) for index in ways.index.tolist()}
+    feasible = {offer.key for offer in ways.offers}
     lost = [Rejection(*offer, QUOTA, "taken by others, or more than the quota") for offer in sorted(feasible)]
-    rejected = (*lost, *(rejection for rejection in own.rejected if _key(rejection) not in feasible))
+    rejected = (*lost, *(rejection for rejection in own.rejected if rejection.offer not in feasible))
     return replace(
         own,
         decision="reject",
@@ -57,15 +58,6 @@ def placeless_plan(ways: Ways, nearest_miss: str, inputs: Mapping[str, Any]) -> 
         summary=summary(own.summary["considered"], 0, rejected),
         horizon={},
     )
-
-
-def _offer(ways: Ways, index: int) -> tuple[str, str, str, str]:
-    offer = ways.estimates.offers[index]
-    return offer.provider, offer.region, offer.instance_type, offer.market
-
-
-def _key(lost: Rejection) -> tuple[str, str, str, str]:
-    return lost.provider, lost.region, lost.instance_type, lost.market
 
 
 def _compared(ways: Ways, candidate: int, start_s: int) -> Iterator[Rejection]:
@@ -92,10 +84,9 @@ def _compared(ways: Ways, candidate: int, start_s: int) -> Iterator[Rejection]:
         price = found.compute_usd[place] - found.compute_usd[mine]
         egress = found.transfer_usd[place] - found.transfer_usd[mine]
         yield Rejection(
-            *_offer(ways, place),
+            *found.offers[place].key,
             reason,
-            f"{cheaper:+.3g} USD (price {price:+.3g}, egress {egress:+.3g}), {cleaner:+.3g} gCO2e, "
-            f"done {(finish_s[place] - finish_s[mine]) / HOUR_S:+.3g} h",
+            DELTAS % (cheaper, price, egress, cleaner, (finish_s[place] - finish_s[mine]) / HOUR_S),
             float(usd[place]),
             float(gco2e[place]),
             ways.moment(int(found.best_start_s[place])),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.report.figures.figure import Figure
 from harchos_infra.report.plot import Canvas
 from harchos_infra.report.wording import duration, percent, significant
-from harchos_infra.simulation.jobs import HOUR_S
 from harchos_infra.simulation.result import Result
 
 STEPS_H = (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 168)

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import numpy as np
 
+from harchos_infra.planner.window import HOUR_S
 from harchos_infra.report.figures.figure import Figure
 from harchos_infra.report.plot import Canvas, step_path
 from harchos_infra.report.span_hours import SpanHours
 from harchos_infra.report.wording import grams, utc
-from harchos_infra.simulation.jobs import HOUR_S
 from harchos_infra.simulation.result import Result
 
 STEPS_H = (1, 2, 3, 6, 12, 24, 48, 168, 336)
