@@ -33,6 +33,20 @@ class Settings:
     """`workload` runs the workload's image; `host` runs this machine's own Python in a container."""
     terraform_binary: str | None = None
     """Path of `terraform` or `tofu`; found on PATH if not set."""
+    terraform_backend: str | None = None
+    """Where Terraform keeps the state of hubs on clouds; beside each hub on this machine if not set."""
+    aws_mailbox: str | None = None
+    """Root of the mailboxes of hubs on a cloud: `s3://BUCKET/PREFIX`."""
+    gcp_mailbox: str | None = None
+    """`gs://BUCKET/PREFIX`."""
+    gcp_project: str | None = None
+    """Project in which hubs are made; that of the credentials if not set."""
+    azure_mailbox: str | None = None
+    """`az://ACCOUNT/CONTAINER/PREFIX`."""
+    azure_subscription: str | None = None
+    """Subscription in which hubs are made; AZURE_SUBSCRIPTION_ID if not set."""
+    azure_key_vault: str | None = None
+    """Name of the vault that secrets of runs are put in."""
     signal: str | None = None
     """Carbon signal where `--signal` is not given (`electricitymaps,replay`); the replay if not set."""
     electricitymaps_token: str | None = None
