@@ -204,48 +204,62 @@ def test_the_metadata_service_is_never_asked_through_a_proxy(monkeypatch: pytest
         assert instance.gcp_metadata("instance/name") == "harchos-test-h1"
 
 
+SOON, PAST = "2999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
+GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/test"
+MACHINE = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/harchos-test-h1"
+
+
+def calls(server: Server) -> list[tuple[str, str]]:
+    return [(method, path.partition("?")[0]) for method, path, _ in server.requests]
+
+
 def test_a_machine_of_google_deletes_itself(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     server.answers = [(200, b"{}")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("gcp", monkeypatch) as fake:
-        instance.give_back("gcp")
-    method, path, headers = server.requests[0]
-    assert method == "DELETE"
-    assert path == "/compute/v1/projects/test/zones/eu-north-1-a/instances/harchos-test-h1"
-    assert headers["authorization"] == f"Bearer {fake.access_token}"
+        instance.give_back({"cloud": "gcp", "expires": SOON})
+    machine = "/compute/v1/projects/test/zones/eu-north-1-a/instances/harchos-test-h1"
+    assert calls(server) == [("DELETE", machine)]
+    assert server.requests[0][2]["authorization"] == f"Bearer {fake.access_token}"
 
 
-MACHINE = (
-    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/test"
-    "/providers/Microsoft.Compute/virtualMachines/harchos-test-h1"
-)
-
-
-def test_a_machine_of_azure_deletes_itself(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+def test_a_machine_of_azure_deletes_its_resource_group_after_a_time_for_the_controller_to_do_so(
+    monkeypatch: pytest.MonkeyPatch, server: Server, impatient: list[float]
+) -> None:
     server.answers = [(202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("azure", monkeypatch) as fake:
-        instance.give_back("azure")
+        instance.give_back({"cloud": "azure", "expires": SOON})
         assert fake.asked("resource=https%3A%2F%2Fmanagement.azure.com%2F") == 1
-    assert [(method, path.partition("?")[0]) for method, path, _ in server.requests] == [("DELETE", MACHINE)]
+    assert calls(server) == [("DELETE", GROUP)]
+    assert impatient == [45.0]
 
 
-def test_a_machine_of_azure_that_may_not_delete_itself_is_deallocated(
+def test_a_further_node_of_azure_deletes_nothing_but_itself(
     monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    server.answers = [(202, b"")]
+    monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
+    monkeypatch.setenv("HARCHOS_NODE", "1")
+    with on("azure", monkeypatch):
+        instance.give_back({"cloud": "azure", "expires": PAST})
+    assert calls(server) == [("DELETE", MACHINE)]
+
+
+def test_a_machine_of_azure_that_may_not_delete_is_deallocated_and_at_once_when_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, server: Server, impatient: list[float]
 ) -> None:
     server.answers = [(403, b""), (202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("azure", monkeypatch):
-        instance.give_back("azure")
-    assert [(method, path.partition("?")[0]) for method, path, _ in server.requests] == [
-        ("DELETE", MACHINE),
-        ("POST", f"{MACHINE}/deallocate"),
-    ]
+        instance.give_back({"cloud": "azure", "expires": PAST})
+    assert calls(server) == [("DELETE", GROUP), ("POST", f"{MACHINE}/deallocate")]
+    assert impatient == []
 
 
 def test_a_machine_of_aws_needs_no_call_to_be_terminated(monkeypatch: pytest.MonkeyPatch) -> None:
     with on("aws", monkeypatch) as fake:
-        instance.give_back("aws")
+        instance.give_back({"cloud": "aws", "expires": SOON})
         assert fake.requests == []
 
 
