@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harchos_infra.catalog import Catalog
+from harchos_infra.hub.checkpoints import generations, manifest_name
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.planner.measured import Calibration, Figure, Key, Measures
 from harchos_infra.planner.request import Request
@@ -171,8 +172,8 @@ def worked(
 
 def saved_at(box: Mailbox) -> datetime | None:
     """Return when a hub's newest whole checkpoint was stored; None where there is none."""
-    names = [e.name for e in box.list("checkpoints") if e.name.count("/") == 1 and e.name.endswith(".json")]
-    manifest = box.get_json(max(names)) if names else None
+    newest = next(iter(generations(box)), None)
+    manifest = None if newest is None else box.get_json(manifest_name(newest))
     return datetime.fromisoformat(manifest["at"]) if manifest else None
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.hub.mailbox import Mailbox, MailboxError
+from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.runs import workdir
-from harchos_infra.runs.handover import handover
+from harchos_infra.runs.handover import handover, handover_outputs
 from harchos_infra.runs.hub_settings import hub_settings
 from harchos_infra.runs.job import for_hub, job_document
 from harchos_infra.runs.mailboxes import hub_box, job_box
@@ -71,7 +71,7 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
             resumed = f"goes on from checkpoint {number} of {earlier['hub']}"
             break
     for earlier in reversed(before):
-        if _hand_outputs_over(hub_box(earlier), box):
+        if handover_outputs(hub_box(earlier), box):
             break
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
     for name in (_WORKDIR, _SECRETS):
@@ -80,17 +80,3 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
             box.put(name, content)
     box.put_json(_JOB, job)
     return resumed
-
-
-def _hand_outputs_over(source: Mailbox, target: Mailbox) -> bool:
-    manifest = source.get_json("outputs.json")
-    if manifest is None:
-        return False
-    for entry in manifest:
-        name = f"outputs/{entry['path']}"
-        content = source.get(name)
-        if content is None:
-            raise MailboxError(f"{name} of {source.hub} is missing")
-        target.put(name, content)
-    target.put_json("outputs.json", manifest)
-    return True
