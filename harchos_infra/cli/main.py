@@ -11,9 +11,12 @@ import typer
 from harchos_infra.cli import (
     apply,
     calibrate,
+    cancel,
     carbon,
     config,
+    controller,
     destroy,
+    events,
     init,
     logs,
     offers,
@@ -22,6 +25,7 @@ from harchos_infra.cli import (
     render,
     report,
     resume,
+    retry,
     schema,
     simulate,
     status,
@@ -52,9 +56,13 @@ app.command("plan")(plan.plan)
 app.command("simulate")(simulate.simulate)
 app.command("render")(render.render)
 app.command("apply")(apply.apply)
+app.command("controller")(controller.controller)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
+app.command("events")(events.events)
 app.command("resume")(resume.resume)
+app.command("retry")(retry.retry)
+app.command("cancel")(cancel.cancel)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)

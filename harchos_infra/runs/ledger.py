@@ -64,6 +64,7 @@ class Ledger:
         with self.database.write(alone=once) as db:
             if once:
                 self._refuse_second(db, values)
+            owners.bury(db)
             if owner is not None:
                 owners.extend(db, owner, LEASE_S)
             db.execute(
@@ -213,12 +214,16 @@ class Ledger:
         """Record how an outside call ended: `done` or `failed`."""
         with self.database.write() as db:
             self._set(db, lease, {})
-            t = schema.op
-            db.execute(
+            t, now = schema.op, db_now(db)
+            call = db.execute(
                 update(t)
                 .where(t.c.id == operation)
-                .values(state=state, outcome=dict(outcome), finished_at=db_now(db))
-            )
+                .values(state=state, outcome=dict(outcome), finished_at=now)
+                .returning(t.c.phase, t.c.attempt, t.c.at, t.c.intent)
+            ).one()
+            what = f"{call.phase} of {call.intent.get('hub', lease.run)}, attempt {call.attempt}"
+            why = f": {outcome['error']}" if "error" in outcome else ""
+            self._append(db, lease.run, [("call", f"{what}: {state} after {now - call.at:.1f} s{why}")])
 
     def operations(self, run: str) -> list[RowMapping]:
         """Return the outside calls of a run, oldest first."""
@@ -252,6 +257,14 @@ class Ledger:
         with self.database.read() as db:
             detail: str | None = db.execute(query).scalars().first()
         return detail
+
+    def events(self, run: str, *, after: int = 0) -> list[RowMapping]:
+        """Return the events of a run whose number is above `after`, oldest first."""
+        e = schema.event
+        with self.database.read() as db:
+            return list(
+                db.execute(select(e).where(e.c.run == run, e.c.id > after).order_by(e.c.id)).mappings()
+            )
 
     # forecast errors
 

@@ -47,6 +47,12 @@ def bury(db: Connection) -> None:
         db.execute(delete(t).where(t.c.name.in_(dead)))
 
 
+def any_dead(db: Connection) -> bool:
+    """Return whether there is someone to bury."""
+    t, now = schema.owner, db_now(db)
+    return any(not is_live(row.name, row.until, now) for row in db.execute(select(t.c.name, t.c.until)))
+
+
 def leave(db: Connection, owner: str) -> None:
     """Forget an owner that holds nothing any more."""
     db.execute(delete(schema.owner).where(schema.owner.c.name == owner))

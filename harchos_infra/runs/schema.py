@@ -115,6 +115,9 @@ hub = Table(
     Column("meters", String),
 )
 
+ALIVE = text("gone_at IS NULL")
+Index("hub_alive", hub.c.run, sqlite_where=ALIVE, postgresql_where=ALIVE)
+
 op = Table(
     "op",
     metadata,

@@ -38,6 +38,8 @@ class Submission:
 
     None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
     """
+    priority: int = 0
+    """Of the runs that wait for a place, a controller starts the highest first."""
 
 
 def plan_hash(plan: Plan) -> str:
@@ -45,8 +47,12 @@ def plan_hash(plan: Plan) -> str:
     return hashlib.sha256(plan.dumps().encode()).hexdigest()
 
 
-def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, once: bool = False) -> Lease:
-    """Stage the job and record the run, owned by `owner`. A run that is not recorded was never begun.
+def submit(
+    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+) -> Lease:
+    """Stage the job and record the run, owned by `owner` (None: by nobody, for a controller to take).
+
+    A run that is not recorded was never begun.
 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
@@ -102,6 +108,7 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "ttl_s": ttl_s(workload, segments[0]),
         "phase": "wait",
         "desired": "run",
+        "priority": submission.priority,
         "next_at": next_hour(now).timestamp(),
         "work": work_sha256(workload),
         "planned_at": plan.now.timestamp(),

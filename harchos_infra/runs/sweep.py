@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import RowMapping
+
 from harchos_infra.clouds.cloud import Resource, cloud
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S
@@ -54,17 +56,22 @@ def find_leftovers(ledger: Ledger, *, foreign: bool = False) -> list[Leftover]:
             found.append(Leftover(hub, run, tuple(resources), False, "no run of that name in the ledger"))
         elif row["phase"] == FINAL:
             found.append(Leftover(hub, run, tuple(resources), False, f"its run has ended ({row['outcome']})"))
-        elif not ledger.is_owned(run):
+        elif _is_abandoned(ledger, row):
             found.append(
                 Leftover(hub, run, tuple(resources), True, f"its run was abandoned in phase {row['phase']}")
             )
     with_hub = {leftover.run for leftover in found}
     for run, row in rows.items():
-        if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
+        if row["phase"] != FINAL and run not in with_hub and _is_abandoned(ledger, row):
             found.append(
                 Leftover("-", run, (), True, f"abandoned in phase {row['phase']}; no hub is left of it")
             )
     return found
+
+
+def _is_abandoned(ledger: Ledger, run: RowMapping) -> bool:
+    """Return whether a run's owner is dead; a run that was given up is a controller's to take."""
+    return run["owner"] is not None and not ledger.is_owned(run["id"])
 
 
 def remove(leftovers: Sequence[Leftover]) -> list[Resource]:

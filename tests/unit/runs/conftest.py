@@ -18,9 +18,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Ledger:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """An empty ledger in a home of its own, on SQLite and on PostgreSQL."""
     monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
     if request.param == "postgresql":

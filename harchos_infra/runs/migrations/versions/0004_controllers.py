@@ -37,3 +37,5 @@ def upgrade() -> None:
         sqlite_where=unfinished,
         postgresql_where=unfinished,
     )
+    alive = sa.text("gone_at IS NULL")
+    op.create_index("hub_alive", "hub", ["run"], sqlite_where=alive, postgresql_where=alive)
