@@ -110,8 +110,8 @@ def say_detached(ledger: Ledger, run: str) -> None:
         note(f"controller: {', '.join(owner.place for owner in live)}")
     else:
         note(
-            "no controller is running, and nothing happens to the run until one is: start `harchos controller`, "
-            f"or go on here with `harchos resume {run}`"
+            "no controller is running, and nothing happens to the run until one is: start `harchos controller`, or "
+            f"go on here with `harchos resume {run}`"
         )
 
 
@@ -131,7 +131,10 @@ def _check_provider(plan: Plan, rehearse: bool) -> None:
 
 
 def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owner: str) -> Lease | None:
-    """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left."""
+    """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left.
+
+    A run that was detached is a controller's to take.
+    """
     from harchos_infra.cli.planning import is_plan_file
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.ledger import FINAL
@@ -142,7 +145,7 @@ def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owne
     for row in ledger.runs():
         if row["phase"] == FINAL or row[key[0]] != key[1] or row["rehearsal"] != rehearse:
             continue
-        lease = ledger.claim(row["id"], owner)
+        lease = None if row["owner"] is None else ledger.claim(row["id"], owner)
         if lease is not None:
             note(f"taking up {row['id']}, left in phase {row['phase']}")
             return lease

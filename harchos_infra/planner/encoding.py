@@ -14,6 +14,8 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import SCHEMA, Plan, Segment
 
 _DIGITS = 10
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Most of what a plan holds: thousands of rejected offers."""
 _YEARS = range(2000, 2200)
 _NEEDED_INPUTS = (
     ("catalog", "fingerprint"),
@@ -26,6 +28,8 @@ _NEEDED_INPUTS = (
 
 def encode(value: Any) -> Any:
     """Return plain JSON values. Keys of mappings stay as they are; fields become camelCase."""
+    if type(value) in _PLAIN:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         left_out = _left_out(type(value))
         items = ((name, key, getattr(value, name)) for name, key in _keys(type(value)))

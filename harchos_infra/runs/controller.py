@@ -205,20 +205,21 @@ class Controller:
             held.reconciler = Reconciler(
                 self._ledger, self._clock, lambda kind, detail: self._hear(run, kind, detail)
             )
-        reconciler, phase, alarm_s = held.reconciler, held.phase, held.alarm.at_s
-        lane.put(lambda: self._finish(self._step(held.lease, reconciler, phase, alarm_s)))
+        reconciler, phase = held.reconciler, held.phase
+        steady_s = held.alarm.at_s if held.known else 0.0
+        lane.put(lambda: self._finish(self._step(held.lease, reconciler, phase, steady_s)))
 
     # on a lane
 
-    def _step(self, lease: Lease, reconciler: Reconciler, phase: str, alarm_s: float) -> _Done:
+    def _step(self, lease: Lease, reconciler: Reconciler, phase: str, steady_s: float) -> _Done:
+        """Let a run act once; until `steady_s`, its row stays as it is while its job runs."""
         try:
             delay_s = reconciler.step(lease)
             if delay_s is None:
                 self._queue.vacate(lease.run)
                 self._ledger.release(lease)
                 return _Done(lease.run)
-            steady = phase == "run" and delay_s > 0 and self._clock.now().timestamp() < alarm_s
-            if steady:
+            if phase == "run" and delay_s > 0 and self._clock.now().timestamp() < steady_s:
                 return _Done(lease.run, delay_s)
             row = self._ledger.run(lease.run)
             if row["phase"] == "wait" and phase != "wait":
@@ -251,6 +252,7 @@ class Controller:
     def _go_on(self, done: _Done, held: Held, delay_s: float) -> None:
         if done.row is not None:
             held.read(done.row)
+            held.known = True
             if held.phase == "run":
                 held.status = done.status
         if held.hasty:

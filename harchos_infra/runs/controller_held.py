@@ -79,6 +79,8 @@ class Held:
     cloud: str = ""
     alarm: Alarm = field(default_factory=lambda: Alarm(float("inf"), starts=False))
     due: float | None = None
+    known: bool = False
+    """Whether its row was read since it acted here for the first time."""
     stops: bool = False
     """Whether somebody wants it to stop."""
     hasty: bool = False

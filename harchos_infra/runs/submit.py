@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +45,11 @@ class Submission:
 
 def plan_hash(plan: Plan) -> str:
     """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
-    return hashlib.sha256(plan.dumps().encode()).hexdigest()
+    return _hash(plan.to_json())
+
+
+def _hash(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def submit(
@@ -62,9 +67,10 @@ def submit(
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
     stage_run(submission, run)
-    values = _first_row(submission, run, now=now)
+    document = plan.to_json()
+    values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        return ledger.add_run(values, plan.to_json(), owner=owner, once=once)
+        return ledger.add_run(values, document, owner=owner, once=once)
     except HarchosError:
         unstage_run(run)
         raise
@@ -99,7 +105,6 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "id": run,
         "workload": workload.metadata.name,
         "type": workload.spec.type,
-        "plan_hash": plan_hash(plan),
         "workload_hash": submission.loaded.sha256,
         "rehearsal": submission.rehearsal,
         "schedule_offset_s": (shown - now).total_seconds() if submission.rehearsal else 0.0,
