@@ -37,7 +37,9 @@ def controller(road: Road) -> Iterator[Start]:
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def once(road: Road, name: str, seconds: float = 1.0) -> Path:
