@@ -2,9 +2,9 @@
 
 make bench-controller           # prints the table
 
-The controller is the real one, in a process of its own, on SQLite. The runs are submitted as `apply --detach`
-does. The 50 jobs are played by this process, which writes what their agents would: a heartbeat every 2 s, power
-every 5 s. Processor time is the controller's own, from /proc, so that a busy machine does not count.
+The controller is the real one, in a process of its own, on SQLite. The runs are submitted as by `apply
+--detach`. The 50 jobs are played by this process, which writes what their agents would: a heartbeat every 2 s,
+power every 5 s. Processor time is the controller's own, from /proc, so that a busy machine does not count.
 """
 
 from __future__ import annotations
@@ -59,7 +59,13 @@ class Agents:
                 at = datetime.now(UTC).isoformat()
                 put(box / "heartbeat.json", {"at": at, "seq": beat, "phase": "running"})
                 if beat % 5 < 2:
-                    line = {"seconds": 2.0, "joules": 90.0, "gpu_joules": 0.0, "basis": "modelled", "by": "cpu"}
+                    line = {
+                        "seconds": 2.0,
+                        "joules": 90.0,
+                        "gpu_joules": 0.0,
+                        "basis": "modelled",
+                        "by": "cpu",
+                    }
                     put(box / "power" / f"{beat:08}.jsonl", {"at": at, **line})
             beat += 2
             self._closed.wait(2.0)
@@ -82,9 +88,7 @@ def queue(ledger: Any, count: int, work: Path) -> list[str]:
     plan, loaded = make_plan(work, now=datetime.now(UTC).replace(microsecond=0), signal=parse_signal(None))
     assert plan.chosen is not None
     (segment,) = plan.chosen.segments
-    later = replace(
-        segment, start=segment.start + timedelta(days=2), end=segment.end + timedelta(days=2)
-    )
+    later = replace(segment, start=segment.start + timedelta(days=2), end=segment.end + timedelta(days=2))
     plan = replace(plan, chosen=replace(plan.chosen, segments=(later,)))
     submission = Submission(plan=plan, loaded=loaded, secrets={}, rehearsal=False, signal=None)
     return [submit(ledger, submission, owner=None, clock=RealClock()).run for _ in range(count)]
@@ -188,7 +192,11 @@ def measure(home: Path, work: Path) -> None:
         row("the same: memory", f"{memory_mib(process.pid, 'VmRSS'):.0f} MiB", "< 120 MB")
         row("the same: threads", f"{memory_mib(process.pid, 'Threads') * 1024:.0f}", "-")
         seen = [react(ledger, box) for box in boxes[:10]]
-        row("a job ends, `status` has it: median (most)", f"{statistics.median(seen):.2f} ({max(seen):.2f}) s", "< 1 s")
+        row(
+            "a job ends, `status` has it: median (most)",
+            f"{statistics.median(seen):.2f} ({max(seen):.2f}) s",
+            "< 1 s",
+        )
         process.kill()
         process.wait()
         end(boxes[20])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from harchos_infra.cli.output import note
 
 if TYPE_CHECKING:

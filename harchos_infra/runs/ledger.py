@@ -1,7 +1,7 @@
 """The ledger: every run, hub, operation, event and measurement, in its `Database`.
 
-One live owner per run: a lease with an epoch, on the database's own clock; it lasts as long as its owner gives
-signs of life, one for all the runs that it holds. Whoever writes on behalf of a run
+One live owner per run: a lease with an epoch, on the database's own clock; it lasts as long as its owner
+gives signs of life, one for all the runs that it holds. Whoever writes on behalf of a run
 names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 """
 
@@ -56,7 +56,7 @@ class Ledger:
     def add_run(
         self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str | None, once: bool = False
     ) -> Lease:
-        """Insert a run and its plan (`harchos.plan/1`), owned by `owner` from its first moment; None: by nobody.
+        """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
 
         `once`: HarchosError if another run of this very plan is under way.
         """

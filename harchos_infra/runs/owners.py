@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from harchos_infra.runs import schema
 from harchos_infra.runs.database import Database, db_now, insert_or

@@ -1,4 +1,4 @@
-"""When a controller lets a run act: at its start, on a wish, on a word of its job; and what it does with failures."""
+"""When a controller lets a run act: at its start, on a wish, on a word of its job, and after a failure."""
 
 from __future__ import annotations
 
