@@ -26,7 +26,8 @@ class LiveOffer:
     """The interface that told the price: `ec2:DescribeSpotPriceHistory`."""
 
 
-QuotaUnit = Literal["vcpu", "gpu", "instance"]
+QuotaUnit = Literal["vcpu", "gpu", "instance", "hub"]
+"""What a quota counts; of `hub` one hub takes one, however many nodes it has (a network)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Quota:
     """What a request to raise it names: `L-417A185B`, `NVIDIA_A100_GPUS`."""
     covers: tuple[str, ...]
     """Beginnings of the names of the instance types that it limits: `p4d.`, `a2-highgpu-`."""
-    market: Market
+    market: Market | None
+    """None: both markets count."""
     unit: QuotaUnit
     limit: float
     used: float | None
