@@ -20,7 +20,7 @@ _SIMULATED_AT_ONCE = 50
 
 def policy_file() -> Path:
     """Return the least policy of whoever runs `harchos` against AWS."""
-    return share_directory("configs") / "iam" / "aws-controller.json"
+    return share_directory("configs") / "iam" / "aws-controller-policy.json"
 
 
 def check(
@@ -111,13 +111,14 @@ def _denied(
     account: str,
     bucket: str,
 ) -> set[str]:
-    """Return which of a statement's actions IAM would not allow on what the statement names."""
-    denied: set[str] = set()
-    resources = [_example(arn, account, bucket) for arn in _listed(statement.get("Resource", "*"))]
+    """Return which of a statement's actions IAM would allow on nothing that the statement names."""
+    allowed: set[str] = set()
+    region = session.home_region
+    resources = [_example(arn, region, account, bucket) for arn in _listed(statement.get("Resource", "*"))]
     for start in range(0, len(names), _SIMULATED_AT_ONCE):
         for result in session.items(
             "iam",
-            session.home_region,
+            region,
             "simulate_principal_policy",
             "EvaluationResults",
             PolicySourceArn=principal,
@@ -125,9 +126,9 @@ def _denied(
             ResourceArns=resources,
             ContextEntries=_context(statement.get("Condition", {})),
         ):
-            if result["EvalDecision"] != "allowed":
-                denied.add(str(result["EvalActionName"]))
-    return denied
+            if result["EvalDecision"] == "allowed":
+                allowed.add(str(result["EvalActionName"]))
+    return set(names) - allowed
 
 
 def _context(condition: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -135,7 +136,11 @@ def _context(condition: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     met: dict[str, list[str]] = {}
     for operator, keys in condition.items():
         for key, value in keys.items():
-            wanted = ["doctor"] if operator == "Null" else [v.replace("*", "doctor") for v in _listed(value)]
+            wanted = (
+                ["doctor"]
+                if operator == "Null"
+                else [v.replace("?*", "doctor").replace("*", "doctor") for v in _listed(value)]
+            )
             met.setdefault(key, wanted)
     return [
         {"ContextKeyName": key, "ContextKeyValues": values, "ContextKeyType": "string"}
@@ -143,14 +148,13 @@ def _context(condition: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-def _example(arn: str, account: str, bucket: str) -> str:
-    """Return an ARN that a pattern of the policy matches."""
+def _example(arn: str, region: str, account: str, bucket: str) -> str:
+    """Return an ARN that a pattern of the policy matches; `BUCKET` there is the mailbox's."""
     if arn == "*":
         return arn
-    parts = arn.replace("ACCOUNT", account).replace("BUCKET", bucket or "doctor").split(":", 5)
-    if len(parts) == 6 and parts[4] == "*":
-        parts[4] = account
-    return ":".join(parts).replace("*", "doctor")
+    parts = arn.replace("BUCKET", bucket or "doctor").split(":", 5)
+    where = [own if part == "*" else part for part, own in zip(parts[3:5], (region, account), strict=True)]
+    return ":".join([*parts[:3], *where, parts[5].replace("*", "doctor")])
 
 
 def _principal(session: AwsSession, arn: str) -> str:

@@ -344,7 +344,7 @@ def test_prices_that_may_not_be_read_are_an_error(aws: AwsServer, cloud: AwsClou
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the least policy be three actions, with a condition and a pattern as the real one has them."""
-    file = tmp_path / "configs" / "iam" / "aws-controller.json"
+    file = tmp_path / "configs" / "iam" / "aws-controller-policy.json"
     file.parent.mkdir(parents=True)
     statements = [
         {"Effect": "Allow", "Action": ["ec2:RunInstances", "ec2:CreateVpc"], "Resource": "*"},
@@ -432,7 +432,7 @@ def test_missing_permissions_are_named_with_the_policy_that_grants_them(
     aws.deny("iam:CreateRole")
     (permissions,) = findings(cloud)["permissions"]
     assert permissions.what == "missing 2 of 3: ec2:RunInstances, iam:CreateRole"
-    assert "configs/iam/aws-controller.json" in str(permissions.hint)
+    assert "configs/iam/aws-controller-policy.json" in str(permissions.hint)
 
 
 @pytest.mark.usefixtures("policy")

@@ -102,9 +102,7 @@ def make_hub(
     )
     address = ec2.allocate_address(Domain="vpc", TagSpecifications=spec("elastic-ip"))["AllocationId"]
     ec2.associate_address(AllocationId=address, InstanceId=instances[0]["InstanceId"])
-    pair = ec2.create_key_pair(KeyName=name, KeyType="ed25519", TagSpecifications=spec("key-pair"))[
-        "KeyPairId"
-    ]
+    pair = ec2.create_key_pair(KeyName=name, KeyType="ed25519", TagSpecifications=spec("key-pair"))
     parameter = f"/harchos/{run}/TOKEN"
     client("ssm", region).put_parameter(Name=parameter, Value="s3cret", Type="SecureString", Overwrite=True)
     return {
