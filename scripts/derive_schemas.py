@@ -115,7 +115,7 @@ def _compact(value: Any) -> str:
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema without descriptions: strings under that key; an attribute of that name is no string."""
+    """Return a schema without descriptions: strings under that key (an attribute is none)."""
     if isinstance(schema, dict):
         return {
             key: _plain(value)

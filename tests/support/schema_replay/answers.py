@@ -16,7 +16,7 @@ TENANT = "00000000-0000-0000-0000-000000000002"
 _PRINCIPAL = "00000000-0000-0000-0000-000000000003"
 
 Answers = dict[str, dict[str, Any]]
-"""Values by type and dotted path: `{"aws_ami": {"image_id": "ami-1"}}`; a callable is given the resource's values."""
+"""Values by type and dotted path: `{"aws_ami": {"image_id": "ami-1"}}`."""
 
 
 @dataclass(frozen=True)

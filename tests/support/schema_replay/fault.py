@@ -25,7 +25,7 @@ class Fault:
 
 
 Faults = dict[str, Fault]
-"""By `type:operation`: `aws_instance:create`, also `update`, `delete`, `read`, `plan`; `aws_ami:data`; `aws:configure`."""
+"""By `type:operation`: `aws_instance:create`, `aws_ami:data`, `aws:configure` (README.md has all)."""
 
 
 def parse_fault(text: str) -> tuple[str, Fault]:

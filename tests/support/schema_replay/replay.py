@@ -60,7 +60,7 @@ class Replay:
         )
 
     def full_environment(self) -> dict[str, str]:
-        """Return this process's environment with the replay in it, without a CLI configuration that is not there."""
+        """Return this process's environment with the replay in it."""
         environment = {**os.environ, **self.environment}
         configuration = environment.get("TF_CLI_CONFIG_FILE")
         if configuration and not Path(configuration).exists():

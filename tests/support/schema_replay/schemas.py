@@ -14,7 +14,7 @@ PROVIDERS = ("aws", "google", "azurerm")
 Json = dict[str, Any]
 AttributePath = tuple[str, ...]
 Change = Callable[[AttributePath, Json, Any], Any]
-"""Takes the path of an attribute (`("root_block_device", "volume_id")`), its schema, its value; returns a value."""
+"""From the path of an attribute (`("root_block_device", "volume_id")`), its schema and value to a value."""
 
 
 @dataclass(frozen=True)
