@@ -214,7 +214,7 @@ resource "aws_instance" "node" {
   placement_group        = one(aws_placement_group.cluster[*].name)
   iam_instance_profile   = aws_iam_instance_profile.hub.name
 
-  # The way out without a NAT gateway, which costs ten times as much; nothing comes in but ingress.
+  # The way out without a NAT gateway, which costs nine times as much; nothing comes in but ingress.
   associate_public_ip_address = true
 
   user_data                            = module.boot.user_data[count.index]
