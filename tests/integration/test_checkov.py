@@ -29,7 +29,7 @@ VARIABLES = {
         "subscription": "00000000-0000-0000-0000-000000000001",
     },
 }
-OPTIONS = "--framework terraform_plan --skip-download --soft-fail --quiet --compact --output json".split()
+OPTIONS = ["--framework", "terraform_plan", "--skip-download", "--soft-fail", "--quiet", "--compact"]
 ROW = re.compile(
     r"^\| *`?(?P<check>CKV2?_(?P<cloud>AWS|GCP|AZURE)_\d+)`? *\|.*\| *(?P<reason>\S[^|]*?) *\|$", re.M
 )
@@ -92,7 +92,7 @@ def planned(cloud: str, replay: Replay, folder: Path) -> Path:
 def failed(checkov: Path, plan: Path) -> dict[str, str]:
     """Return what fails: what each check asks for, by its id."""
     done = subprocess.run(
-        [checkov, "--file", plan, *OPTIONS],
+        [checkov, "--file", plan, "--output", "json", *OPTIONS],
         env={**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"},
         capture_output=True,
         text=True,

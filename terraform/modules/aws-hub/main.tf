@@ -83,12 +83,6 @@ resource "aws_vpc" "hub" {
   tags               = local.tags
 }
 
-# AWS makes this group with every VPC and lets it pass everything; taken over here, it passes nothing.
-resource "aws_default_security_group" "closed" {
-  vpc_id = aws_vpc.hub.id
-  tags   = local.tags
-}
-
 resource "aws_subnet" "hub" {
   vpc_id            = aws_vpc.hub.id
   cidr_block        = aws_vpc.hub.cidr_block
