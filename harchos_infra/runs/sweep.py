@@ -88,10 +88,25 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
     with_hub = {leftover.run for leftover in found}
     for run, row in rows.items():
         if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
-            found.append(
-                Leftover(NO_HUB, run, (), True, f"abandoned in phase {row['phase']}; no hub is left of it")
-            )
+            found += _without_hub(row, clouds)
     return Found(found, refusals)
+
+
+def _without_hub(row: RowMapping, clouds: Sequence[str]) -> Iterator[Leftover]:
+    """Yield an abandoned run no hub of which was seen; where its cloud was not looked at, it may have one."""
+    provider = _provider(row, 0)
+    if provider in clouds:
+        why = f"abandoned in phase {row['phase']}; no hub is left of it"
+    elif "local" in clouds:
+        why = f"abandoned in phase {row['phase']}, on {provider}, which was not looked at"
+    else:
+        return
+    yield Leftover(NO_HUB, row["id"], (), True, why, provider)
+
+
+def _provider(row: RowMapping, segment: int) -> str:
+    """Return where the hub of a run's segment is; a rehearsal's is always here."""
+    return "local" if row["rehearsal"] else str(row["segments"][segment]["provider"])
 
 
 def _on_cloud(
@@ -120,8 +135,7 @@ def _in_other_accounts(ledger: Ledger, rows: Mapping[str, RowMapping], name: str
     """Yield an error for each account but the present one that a hub not known to be gone was made in."""
     recorded = set()
     for hub in ledger.hubs():
-        row = rows[hub["run"]]
-        is_there = row["segments"][hub["segment"]]["provider"] == name and not row["rehearsal"]
+        is_there = _provider(rows[hub["run"]], hub["segment"]) == name
         if is_there and name != "local" and hub["gone_at"] is None:
             recorded.add(hub["identity"])
     for identity in sorted(recorded):
