@@ -118,7 +118,7 @@ class AwsSession:
 @cache
 def _loader() -> Any:
     """Return what reads the descriptions of services, once a process: EC2's takes a third of a second."""
-    from botocore.loaders import create_loader
+    from botocore.loaders import create_loader  # type: ignore[import-untyped]
 
     return create_loader()
 
@@ -126,7 +126,7 @@ def _loader() -> Any:
 @contextmanager
 def _translated(service: str, region: str, operation: str) -> Iterator[None]:
     """Turn what boto3 raises into AwsError."""
-    from botocore import exceptions as boto  # type: ignore[import-untyped]
+    from botocore import exceptions as boto
     from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
     where = f"AWS {region}".rstrip()
