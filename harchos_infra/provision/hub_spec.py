@@ -52,6 +52,8 @@ class HubSpec:
     """Machine image; None: the module looks the cloud's GPU image up."""
     secret_names: tuple[str, ...] = ()
     """Secrets of the run that the hub's identity may read; their values are never here."""
+    key_vault: str | None = None
+    """On Azure, the vault that they are in."""
 
     @property
     def cloud(self) -> str:

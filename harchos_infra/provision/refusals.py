@@ -22,7 +22,7 @@ class Refusal:
     cloud: str | None
     """Whose words these are; None: Terraform's, or everybody's."""
     pattern: re.Pattern[str]
-    """Its groups, where it has some, are what was {said}."""
+    """Its groups, where it has some, are what was {said}; `\\A.*?` looks for the best of them first."""
     what: str
     hint: str
     elsewhere: bool
@@ -134,7 +134,7 @@ _AWS = (
         "aws",
         r"MaxSpotInstanceCountExceeded",
         "the quota of spot vCPUs for {type} is used up",
-        "ask for more under Service Quotas, EC2, `Spot Instance Requests` of the family of {type}, in {region}",
+        "ask for more under Service Quotas, EC2, `Spot Instance Requests` of its family, in {region}",
     ),
     _refusal(
         "quota",
@@ -192,7 +192,7 @@ _AWS = (
     _refusal(
         "permission",
         "aws",
-        r"not authorized to perform:? ([\w:*]+)|(UnauthorizedOperation|AccessDenied\w*)",
+        r"\A.*?not authorized to perform: ([\w:*]+)|(UnauthorizedOperation|AccessDenied\w*)",
         "these credentials may not do that ({said})",
         _DOCTOR,
     ),
@@ -232,7 +232,7 @@ _GCP = (
     _refusal(
         "quota",
         "gcp",
-        r"Quota '([\w-]+)' exceeded|(QUOTA_EXCEEDED|quotaExceeded)",
+        r"\A.*?Quota '([\w-]+)' exceeded|(QUOTA_EXCEEDED|quotaExceeded)",
         "a quota of this project is used up ({said})",
         "ask for more under IAM & Admin, Quotas, in the Google Cloud console",
     ),
@@ -278,7 +278,7 @@ _GCP = (
     _refusal(
         "permission",
         "gcp",
-        r"Required '([\w.]+)' permission|Permission '([\w.]+)' denied|(PERMISSION_DENIED|Error 403)",
+        r"\A.*?(?:Required|Permission) '([\w.]+)'|(PERMISSION_DENIED|Error 403)",
         "these credentials may not do that ({said})",
         _DOCTOR,
     ),
@@ -319,7 +319,7 @@ _AZURE = (
     _refusal(
         "quota",
         "azure",
-        r"exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimitReached)",
+        r"\A.*?exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimitReached)",
         "a quota of this subscription is used up ({said})",
         "ask for more under Quotas in the Azure portal, for {region}",
     ),
@@ -367,7 +367,7 @@ _AZURE = (
         "bucket",
         "azure",
         r"ContainerNotFound|storage account[^\n]{0,120}(?:not found|does not exist)"
-        r"|storageAccounts/\S+.{0,40}not found|no such host[^\n]*blob|blob\.core\.windows\.net[^\n]*no such host",
+        r"|storageAccounts/\S+.{0,40}not found|blob\.core\.windows\.net[^\n]*no such host",
         "the storage account or container of the mailbox or of the states does not exist",
         "make it, or correct `harchos config get azure.mailbox` and `terraform.backend`",
         elsewhere=False,
@@ -375,7 +375,7 @@ _AZURE = (
     _refusal(
         "permission",
         "azure",
-        r"perform action '([\w./*-]+)'"
+        r"\A.*?perform action '([\w./*-]+)'"
         r"|(\w*AuthorizationFailed|RequestDisallowedByPolicy|AuthorizationPermissionMismatch)",
         "these credentials may not do that ({said})",
         _DOCTOR,

@@ -32,10 +32,11 @@ def provider_block(spec: HubSpec) -> dict[str, Any]:
         return {"aws": {"region": spec.region, **accounts}}
     if spec.cloud == "gcp":
         return {"google": {"project": _account(spec), "region": spec.region}}
-    # Registering resource providers needs rights over the whole subscription, which a hub's maker has not.
+    # The group is the hub's own: what an interrupted create left in it goes with it. Registering resource
+    # providers needs rights over the whole subscription, which a hub's maker has not.
     return {
         "azurerm": {
-            "features": {},
+            "features": {"resource_group": {"prevent_deletion_if_contains_resources": False}},
             "subscription_id": _account(spec),
             "resource_provider_registrations": "none",
         }
@@ -62,8 +63,18 @@ def inputs(spec: HubSpec) -> dict[str, Any]:
         "ingress": [{"port": port, "cidrs": list(cidrs)} for port, cidrs in spec.ingress],
         "environment": dict(spec.environment),
         "secrets": list(spec.secret_names),
+        "key_vault": _key_vault(spec) if spec.cloud == "azure" else None,
     }
     return {name: value for name, value in decided.items() if value is not None}
+
+
+def _key_vault(spec: HubSpec) -> str | None:
+    if spec.secret_names and not spec.key_vault:
+        raise HarchosError(
+            f"hub {spec.hub}: the workload has secrets, and no key vault is known that keeps them",
+            hint="harchos config set azure.key_vault NAME",
+        )
+    return spec.key_vault if spec.secret_names else None
 
 
 def _account(spec: HubSpec) -> str:

@@ -75,7 +75,7 @@ def test_a_rented_hub_has_its_provider_and_only_what_was_decided() -> None:
 def test_a_hub_on_azure_needs_no_rights_over_its_subscription() -> None:
     root = root_module(replace(RENTED, provider="azure", region="swedencentral", account="sub"))
     assert root["provider"]["azurerm"] == {
-        "features": {},
+        "features": {"resource_group": {"prevent_deletion_if_contains_resources": False}},
         "subscription_id": "sub",
         "resource_provider_registrations": "none",
     }
