@@ -1,4 +1,4 @@
-"""azure-hub through the real Terraform and the genuine schemas: what is made, with which tags, how it goes."""
+"""azure-hub through the real Terraform and the genuine schemas: what is made, its tags, how it goes."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_the_identity_holds_three_roles_and_none_outside_of_the_run(life: Life) 
 
 
 def test_nobody_has_the_private_half_of_the_default_ssh_key() -> None:
-    """Its point on the curve comes from the hash of a sentence, so that nobody can have begun with a scalar."""
+    """Its point on the curve is the hash of a sentence: nobody can have begun with a scalar."""
     variables = (share_directory("terraform") / "modules" / "azure-hub" / "variables.tf").read_text()
     (key,) = re.findall(r'"ssh-ed25519 (\S+) nobody"', variables)
     point = base64.b64decode(key)[-32:]

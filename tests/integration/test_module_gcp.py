@@ -1,4 +1,4 @@
-"""gcp-hub through the real Terraform and the genuine schemas: what is made, with which labels, how it goes."""
+"""gcp-hub through the real Terraform and the genuine schemas: what is made, its labels, how it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An example of a Terraform module in a folder of its own, and Terraform in it, against the replayed clouds."""
+"""An example of a Terraform module in a folder of its own, and Terraform in it, against replayed clouds."""
 
 from __future__ import annotations
 
