@@ -81,6 +81,15 @@ def test_the_module_s_own_tests_pass(tmp_path: Path) -> None:
         workspace(replay, tmp_path, ".").succeeds("test")
 
 
+@pytest.mark.parametrize("file", ["variables.tf", "outputs.tf"])
+def test_the_module_s_page_names_all_that_goes_in_and_comes_out(file: str) -> None:
+    module = share_directory("terraform") / "modules" / "azure-hub"
+    names = re.findall(r'^(?:variable|output) "(\w+)"', (module / file).read_text(), re.M)
+    page = (module / "README.md").read_text()
+    assert names
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+
+
 def test_a_hub_is_made_of_these(life: Life) -> None:
     assert Counter(call.type for call in life.created) == IN_THE_COMPLETE_EXAMPLE
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from harchos_infra.share import share_directory
 from support.module_workspace import Life, Workspace, first, has, last
 from support.schema_replay import Fault, Replay
 
@@ -89,6 +91,15 @@ def test_an_example_is_valid_is_made_stays_as_it_is_and_goes(example: str, tmp_p
 def test_the_module_s_own_tests_pass(tmp_path: Path) -> None:
     with Replay(providers=["google"]) as replay:
         workspace(replay, tmp_path, ".").succeeds("test")
+
+
+@pytest.mark.parametrize("file", ["variables.tf", "outputs.tf"])
+def test_the_module_s_page_names_all_that_goes_in_and_comes_out(file: str) -> None:
+    module = share_directory("terraform") / "modules" / "gcp-hub"
+    names = re.findall(r'^(?:variable|output) "(\w+)"', (module / file).read_text(), re.M)
+    page = (module / "README.md").read_text()
+    assert names
+    assert [name for name in names if f"| `{name}` |" not in page] == []
 
 
 def test_a_hub_is_made_of_these(life: Life) -> None:
