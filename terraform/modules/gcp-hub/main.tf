@@ -160,7 +160,7 @@ resource "google_service_account" "hub" {
   project      = var.project
   account_id   = "harchos-${substr(sha256(var.hub), 0, 20)}"
   display_name = substr("HarchOS hub ${var.hub}", 0, 100)
-  description  = local.description
+  description  = substr(local.description, 0, 256)
 }
 
 resource "google_storage_bucket_iam_member" "mailbox" {
