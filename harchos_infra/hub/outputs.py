@@ -1,4 +1,8 @@
-"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`."""
+"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`.
+
+What the hub before had put out lies under `carried/`, its manifest is `carried.json`: a hub that dies while
+it stores its own leaves that whole.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,12 @@ def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
     try:
         items = [
             Item(str(o["path"]), int(o["bytes"]), str(o["sha256"]))
-            for o in mailbox.get_json("outputs.json") or []
+            for o in mailbox.get_json("carried.json") or []
         ]
     except (TypeError, KeyError, ValueError) as error:
-        raise MailboxError("outputs.json cannot be read") from error
+        raise MailboxError("carried.json cannot be read") from error
     for item in items:
-        download(mailbox, f"outputs/{item.path}", item, directory)
+        download(mailbox, f"carried/{item.path}", item, directory)
     return len(items)
 
 
