@@ -319,7 +319,7 @@ _AZURE = (
     _refusal(
         "quota",
         "azure",
-        r"\A.*?exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimitReached)",
+        r"\A.*?exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimit)",
         "a quota of this subscription is used up ({said})",
         "ask for more under Quotas in the Azure portal, for {region}",
     ),
