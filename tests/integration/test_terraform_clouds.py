@@ -6,10 +6,16 @@ What exists is what the replayed clouds hold, never what the product says.
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harchos_infra.errors import HarchosError
+from harchos_infra.provision.child import CancelledError
+from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.terraform import Changes
 from support.schema_replay import Fault, Replay
@@ -117,3 +123,94 @@ def test_a_refusal_says_what_where_and_what_next(
     assert error.what.startswith(f"{refused.cloud}/{stage.spec.region}: ")
     assert refused.text in error.what
     assert error.hint
+
+
+def _lose_directory(stage: Stage) -> None:
+    shutil.rmtree(stage.spec.directory)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda s: (s.spec.workspace / "terraform.tfstate").unlink(), id="its state is lost"),
+        pytest.param(
+            lambda s: (s.spec.workspace / "terraform.tfstate").write_text("{"), id="its state is corrupt"
+        ),
+        pytest.param(lambda s: shutil.rmtree(s.spec.workspace / "modules"), id="its modules are lost"),
+        pytest.param(_lose_directory, id="its directory is lost"),
+        pytest.param(
+            lambda s: s.fail("configure", "ExpiredToken: expired"), id="Terraform's credentials have expired"
+        ),
+        pytest.param(
+            lambda s: s.fail_machine("delete", "UnauthorizedOperation"), id="Terraform may not delete it"
+        ),
+        pytest.param(lambda s: s.fail_machine("read", "RequestLimitExceeded"), id="Terraform cannot read it"),
+    ],
+)
+def test_a_hub_is_removed_by_its_marks_although(stage: Stage, damage: Callable[[Stage], object]) -> None:
+    stage.provisioner().create(stage.spec)
+    damage(stage)
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_what_the_cloud_will_not_give_up_is_named(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    machine = MACHINE[stage.spec.cloud]
+    stage.fail_machine("delete", "UnauthorizedOperation: terraform may not")
+    stage.listing.refuses.add(machine)
+    with pytest.raises(HarchosError) as raised:
+        stage.provisioner().destroy(stage.spec)
+    for each in stage.left:
+        if each.type == machine:
+            assert f"{machine} {each.id}" in raised.value.what
+    assert "terraform may not" in raised.value.what
+    assert "replayed account" in raised.value.what
+    assert raised.value.hint == "correct the cause and run `harchos destroy` again, or `harchos sweep`"
+
+    stage.listing.refuses.clear()
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_a_create_goes_on_where_a_refused_one_stopped(stage: Stage) -> None:
+    stage.fail_machine("create", "InsufficientInstanceCapacity")
+    with pytest.raises(ProvisionError):
+        stage.provisioner().create(stage.spec)
+    made = {each.id for each in stage.left}
+    assert made
+    stage.replay.faults.clear()
+    stage.provisioner().create(stage.spec)
+    assert made < {each.id for each in stage.left}
+    assert stage.terraform().plan() == Changes()
+
+
+def test_a_machine_taken_back_behind_terraforms_back_does_not_keep_the_rest(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    for each in stage.left:
+        if each.type == MACHINE[stage.spec.cloud]:
+            stage.replay.world.remove(each.type, each.id)
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_state_root_and_boot_text_hold_no_secret_and_are_their_owners_only(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    assert stage.spec.workspace.stat().st_mode & 0o777 == 0o700
+    for state in stage.spec.workspace.glob("*.tfstate*"):
+        assert state.stat().st_mode & 0o777 == 0o600, state
+
+
+def test_an_interrupted_create_ends_terraform_and_is_destroyed(stage: Stage) -> None:
+    cancel = threading.Event()
+    stage.replay.faults[f"{MACHINE[stage.spec.cloud]}:create"] = Fault(delay_s=0.5)
+
+    def interrupt(event: TerraformEvent) -> None:
+        if event.type == "apply_start" and MACHINE[stage.spec.cloud] in (event.address or ""):
+            cancel.set()
+
+    with pytest.raises(CancelledError):
+        stage.provisioner(cancel=cancel).create(stage.spec, interrupt)
+    assert stage.replay.callers() == []
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
