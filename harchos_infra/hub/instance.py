@@ -30,7 +30,10 @@ _T = TypeVar("_T")
 _PATIENCE_S = 120.0
 _LONGEST_PAUSE_S = 15.0
 _ANSWER_S = 60.0
-_LEAVE_S = 20.0
+_LEAVE_S = 15.0
+_CONTROLLER_S = 45.0
+"""What a controller that lives has, after the job's end, to take the hub down by itself."""
+_GROUPS, _MACHINES = "api-version=2021-04-01", "api-version=2024-07-01"
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -109,30 +112,33 @@ def azure_metadata(path: str) -> Any:
     return json.loads(metadata(f"/metadata/{path}", {"Metadata": "true"}))
 
 
-def give_back(cloud: str) -> None:
+def give_back(hub: Mapping[str, Any]) -> None:
     """Have the cloud delete this machine where being powered off does not end its bill. Raises OSError.
 
-    AWS terminates what powers itself off. Google keeps its disk until `max_run_duration`; a powered-off
-    machine of Azure is billed as if it ran, so it is deallocated where it may not be deleted.
+    AWS terminates what powers itself off. Google bills the disk on until the machine's termination time, and
+    deletes it now if its service account may. Azure bills on what powers itself off: the hub's resource group
+    is deleted, a further node's machine alone; where that is not allowed the machine is deallocated.
     """
+    cloud = hub["cloud"]
     address = os.environ.get("HARCHOS_MANAGEMENT") or _MANAGEMENT.get(cloud, "")
     if cloud == "gcp":
         project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
         where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
         _call("DELETE", address + where, _gcp_bearer())
     elif cloud == "azure":
+        if datetime.fromisoformat(hub["expires"]) > datetime.now(UTC):
+            time.sleep(_CONTROLLER_S)
         said = azure_metadata("instance/compute?api-version=2021-02-01")
-        machine = (
-            f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
-            f"/providers/Microsoft.Compute/virtualMachines/{said['name']}"
-        )
+        group = f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
+        machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
         bearer = _azure_bearer(f"{_MANAGEMENT[cloud]}/")
+        first = os.environ.get("HARCHOS_NODE", "0") == "0"
         try:
-            _call("DELETE", f"{machine}?api-version=2024-07-01", bearer)
+            _call("DELETE", f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}", bearer)
         except urllib.error.HTTPError as error:
             if error.code != 403:
                 raise
-            _call("POST", f"{machine}/deallocate?api-version=2024-07-01", bearer)
+            _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
 
 
 def _s3_request(bucket: str, key: str) -> urllib.request.Request:
@@ -209,7 +215,7 @@ def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def boot(hub: Mapping[str, str], program: Path) -> None:
+def boot(hub: Mapping[str, Any], program: Path) -> None:
     """Fetch the agent that the controller left in the hub's mailbox, and become it."""
     for name in ("agent.pyz", "obstore.whl"):
         fetch(hub["mailbox"], f"{hub['run']}/{hub['hub']}/{name}", program / name)
@@ -232,7 +238,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
-            give_back(hub["cloud"])
+            give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")
     except (OSError, ValueError, KeyError, IndexError, MissingError) as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, regular_files, upload
-from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.files import ChangingError, Item, download, regular_files, upload
+from harchos_infra.hub.mailbox import Mailbox, MailboxError
 
 UNITS = "units.json"
 
@@ -22,6 +22,23 @@ def upload_outputs(mailbox: Mailbox, directory: Path) -> list[str]:
             items.append(upload(mailbox, directory, path, f"outputs/{path}"))
     mailbox.put_json("outputs.json", [item.to_json() for item in items])
     return refused
+
+
+def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
+    """Bring back the outputs of the hub before, if this one goes on from its work; return how many files.
+
+    Raises MailboxError where one is not what the manifest says.
+    """
+    try:
+        items = [
+            Item(str(o["path"]), int(o["bytes"]), str(o["sha256"]))
+            for o in mailbox.get_json("outputs.json") or []
+        ]
+    except (TypeError, KeyError, ValueError) as error:
+        raise MailboxError("outputs.json cannot be read") from error
+    for item in items:
+        download(mailbox, f"outputs/{item.path}", item, directory)
+    return len(items)
 
 
 def reported_units(directory: Path) -> dict[str, float]:
