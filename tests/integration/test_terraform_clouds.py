@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.provision.child import CancelledError
 from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.failure import ProvisionError
+from harchos_infra.provision.root_module import write_root
 from harchos_infra.provision.terraform import Changes
 from support.schema_replay import Fault, Replay
 from support.schema_replay.fixture import replay as replay
@@ -25,12 +28,37 @@ from support.schema_replay.schemas import load
 from support.schema_replay.stage import CLOUDS, MACHINE, PROVIDER, Stage, kinds, staged
 from support.schema_replay.world import Call
 
+Record = Callable[[str, object], None]
+
 
 @pytest.fixture(params=CLOUDS)
 def stage(
     request: pytest.FixtureRequest, replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Stage:
     return staged(request.param, replay, tmp_path, monkeypatch)
+
+
+def test_a_root_goes_through_every_step(stage: Stage, record_property: Record) -> None:
+    """What each step takes is recorded, for docs/clouds.md."""
+    stage.spec.workspace.mkdir(parents=True)
+    write_root(stage.spec, stage.spec.workspace)
+    terraform = stage.terraform()
+
+    def timed(step: str, command: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        result = command()
+        record_property(f"seconds of {step}", f"{time.perf_counter() - begun:.1f}")
+        return result
+
+    timed("init", terraform.init)
+    timed("validate", terraform.validate)
+    planned = timed("plan", terraform.plan)
+    assert planned.add and not planned.change and not planned.remove
+    assert timed("apply", terraform.apply) == planned
+    assert timed("second plan", terraform.plan) == Changes()
+    record_property("resources", str(len(stage.left)))
+    assert timed("destroy", terraform.destroy) == Changes(remove=planned.add)
+    assert stage.left == []
 
 
 def test_a_hub_is_made_once_and_leaves_nothing_when_destroyed(stage: Stage) -> None:
@@ -56,18 +84,21 @@ def test_the_kinds_at_which_faults_are_injected_are_all_there_are(stage: Stage) 
     assert sorted({each.type for each in stage.left}) == kinds(stage.spec.cloud)
 
 
-def test_everything_that_can_carry_the_marks_carries_them(stage: Stage) -> None:
+def test_everything_that_can_carry_the_marks_carries_them(stage: Stage, record_property: Record) -> None:
     stage.provisioner().create(stage.spec)
     tags = stage.spec.tags
     labels = {name.replace(":", "-"): value for name, value in tags.items()}
     labels["harchos-expires"] = "2026-11-26t06-00-00z"
-    schemas = load(PROVIDER[stage.spec.cloud]).resources
+    schemas, marked = load(PROVIDER[stage.spec.cloud]).resources, 0
     for each in stage.left:
         attributes = schemas[each.type]["block"]["attributes"]
         if "tags" in attributes and stage.spec.cloud != "gcp":
             assert tags.items() <= each.tags.items(), each
+            marked += 1
         elif "labels" in attributes:
             assert labels.items() <= each.tags.items(), each
+            marked += 1
+    record_property("marked", str(marked))
 
 
 def test_what_is_needed_goes_after_what_needs_it(stage: Stage) -> None:
@@ -98,7 +129,13 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize(("cloud", "kind"), [(cloud, kind) for cloud in CLOUDS for kind in kinds(cloud)])
 def test_after_any_fault_a_destroy_leaves_nothing(
-    cloud: str, kind: str, fault: Fault, replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: str,
+    kind: str,
+    fault: Fault,
+    replay: Replay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
 ) -> None:
     stage = staged(cloud, replay, tmp_path, monkeypatch)
     denied = Fault(error=DENIED[cloud])
@@ -107,6 +144,7 @@ def test_after_any_fault_a_destroy_leaves_nothing(
         stage.provisioner().create(stage.spec)
     assert raised.value.code in ("permission", "timeout", "crash")
     stage.provisioner().destroy(stage.spec)
+    record_property("survivors", str(len(stage.left)))
     assert stage.left == []
 
 
