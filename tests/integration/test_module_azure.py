@@ -30,7 +30,7 @@ IN_THE_COMPLETE_EXAMPLE = {
     "azurerm_virtual_network": 1,
     "azurerm_subnet": 1,
     "azurerm_network_security_group": 1,
-    "azurerm_network_security_rule": 3,
+    "azurerm_network_security_rule": 6,
     "azurerm_subnet_network_security_group_association": 1,
     "azurerm_public_ip": 2,
     "azurerm_network_interface": 2,
@@ -118,19 +118,22 @@ def test_machines_are_made_last_and_go_first(life: Life) -> None:
 
 
 def test_nothing_comes_in_but_what_is_exposed_and_the_hub_s_own_machines(life: Life) -> None:
-    rules = sorted(
-        (call.values for call in life.all("azurerm_network_security_rule")), key=lambda rule: rule["priority"]
-    )
-    exposed, between, closed = rules
-    assert exposed["source_address_prefixes"] == ["203.0.113.0/24"]
-    assert (exposed["protocol"], exposed["destination_port_range"]) == ("Tcp", "8000")
-    assert between["source_address_prefix"] == between["destination_address_prefix"] == "10.0.0.0/20"
-    assert (closed["access"], closed["direction"], closed["source_address_prefix"]) == (
-        "Deny",
-        "Inbound",
-        "*",
-    )
-    assert {rule["access"] for rule in (exposed, between)} == {"Allow"}
+    rules = {call.values["name"]: call.values for call in life.all("azurerm_network_security_rule")}
+    inbound = {name: rule for name, rule in rules.items() if rule["direction"] == "Inbound"}
+    assert inbound.keys() == {"port-8000", "nodes-inbound", "closed-inbound"}
+    assert inbound["port-8000"]["source_address_prefixes"] == ["203.0.113.0/24"]
+    assert inbound["port-8000"]["destination_port_ranges"] == ["8000"]
+    assert inbound["nodes-inbound"]["source_address_prefixes"] == ["10.0.0.0/20"]
+    assert (inbound["closed-inbound"]["access"], inbound["closed-inbound"]["priority"]) == ("Deny", 4096)
+
+
+def test_only_the_web_is_reached_outside_of_the_hub(life: Life) -> None:
+    rules = [call.values for call in life.all("azurerm_network_security_rule")]
+    outbound = {rule["name"]: rule for rule in rules if rule["direction"] == "Outbound"}
+    assert outbound.keys() == {"web-outbound", "nodes-outbound", "closed-outbound"}
+    assert sorted(outbound["web-outbound"]["destination_port_ranges"]) == ["443", "80"]
+    assert outbound["nodes-outbound"]["destination_address_prefix"] == "10.0.0.0/20"
+    assert (outbound["closed-outbound"]["access"], outbound["closed-outbound"]["priority"]) == ("Deny", 4096)
 
 
 def test_azure_deallocates_two_minutes_after_the_expiry(life: Life) -> None:
