@@ -53,7 +53,7 @@ class Endings:
             )
         notice = self.spot.notice if self.spot else None
         if notice:
-            return Ending("stopped", notice.why, notice.left_s() * _JOB_SHARE)
+            return Ending("stopped", f"spot notice: {notice.why}", notice.left_s() * _JOB_SHARE)
         if self._signalled:
             return Ending("stopped", self._signalled, None)
         if self.control and self.control.end:

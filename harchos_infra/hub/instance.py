@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-METADATA = "http://169.254.169.254"
-"""Where all three clouds answer a machine that asks who it is."""
-MANAGEMENT = {"gcp": "https://compute.googleapis.com", "azure": "https://management.azure.com"}
+_METADATA = "http://169.254.169.254"
+"""Where all three clouds answer a machine that asks who it is; `HARCHOS_METADATA` is another address."""
+_MANAGEMENT = {"gcp": "https://compute.googleapis.com", "azure": "https://management.azure.com"}
+"""The clouds' own interfaces; `HARCHOS_MANAGEMENT` is another address."""
 
 _T = TypeVar("_T")
 _PATIENCE_S = 120.0
@@ -69,23 +70,24 @@ def fetch(mailbox: str, name: str, path: Path) -> None:
     """
 
     def get() -> bytes:
+        request = object_request(mailbox, name)
         try:
-            with urllib.request.urlopen(object_request(mailbox, name), timeout=_ANSWER_S) as answer:
+            with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
                 data: bytes = answer.read()
                 return data
         except urllib.error.HTTPError as error:
-            if error.code == 404 and not error.url.startswith(METADATA):
+            if error.code == 404:
                 raise MissingError(f"there is no {name} in {mailbox}") from error
-            raise OSError(
-                f"{name} in {mailbox}: {error}: {error.read(300).decode(errors='replace')}"
-            ) from error
+            said = error.read(300).decode(errors="replace")
+            raise OSError(f"{name} in {mailbox}: {error}: {said}") from error
 
     path.write_bytes(_patiently(get, _PATIENCE_S))
 
 
 def metadata(path: str, headers: Mapping[str, str], method: str = "GET") -> bytes:
     """Return what the machine's metadata service says, never through a proxy. Raises OSError."""
-    request = urllib.request.Request(METADATA + path, headers=dict(headers), method=method)
+    address = os.environ.get("HARCHOS_METADATA", _METADATA)
+    request = urllib.request.Request(address + path, headers=dict(headers), method=method)
     with _DIRECT.open(request, timeout=5) as answer:
         data: bytes = answer.read()
         return data
@@ -113,20 +115,24 @@ def give_back(cloud: str) -> None:
     AWS terminates what powers itself off. Google keeps its disk until `max_run_duration`; a powered-off
     machine of Azure is billed as if it ran, so it is deallocated where it may not be deleted.
     """
+    address = os.environ.get("HARCHOS_MANAGEMENT") or _MANAGEMENT.get(cloud, "")
     if cloud == "gcp":
         project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
         where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
-        _call("DELETE", MANAGEMENT[cloud] + where, _gcp_bearer())
+        _call("DELETE", address + where, _gcp_bearer())
     elif cloud == "azure":
-        machine = azure_metadata("instance/compute?api-version=2021-02-01")["resourceId"]
-        bearer = _azure_bearer(f"{MANAGEMENT[cloud]}/")
-        url, version = MANAGEMENT[cloud] + machine, "?api-version=2024-07-01"
+        said = azure_metadata("instance/compute?api-version=2021-02-01")
+        machine = (
+            f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
+            f"/providers/Microsoft.Compute/virtualMachines/{said['name']}"
+        )
+        bearer = _azure_bearer(f"{_MANAGEMENT[cloud]}/")
         try:
-            _call("DELETE", url + version, bearer)
+            _call("DELETE", f"{machine}?api-version=2024-07-01", bearer)
         except urllib.error.HTTPError as error:
             if error.code != 403:
                 raise
-            _call("POST", f"{url}/deallocate{version}", bearer)
+            _call("POST", f"{machine}/deallocate?api-version=2024-07-01", bearer)
 
 
 def _s3_request(bucket: str, key: str) -> urllib.request.Request:
@@ -203,34 +209,30 @@ def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def boot(boot_file: Path, program: Path) -> None:
+def boot(hub: Mapping[str, str], program: Path) -> None:
     """Fetch the agent that the controller left in the hub's mailbox, and become it."""
-    hub = json.loads(boot_file.read_text(encoding="utf-8"))
-    os.environ.update(hub["environment"])
-    folder = f"{hub['run']}/{hub['hub']}"
     for name in ("agent.pyz", "obstore.whl"):
-        fetch(hub["mailbox"], f"{folder}/{name}", program / name)
+        fetch(hub["mailbox"], f"{hub['run']}/{hub['hub']}/{name}", program / name)
     with zipfile.ZipFile(program / "obstore.whl") as wheel:
         wheel.extractall(program / "site")
     os.environ["PYTHONPATH"] = str(program / "site")
     if hub["cloud"] == "aws" and "AWS_REGION" not in os.environ:
         os.environ["AWS_REGION"] = aws_metadata("meta-data/placement/region").decode()
-    options = {name: hub[name] for name in ("cloud", "mailbox", "run", "hub", "expires")}
-    words = [f"--{name}={value}" for name, value in options.items()]
-    os.execv(
-        sys.executable, [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *words]
-    )
+    options = [f"--{name}={hub[name]}" for name in ("cloud", "mailbox", "run", "hub", "expires")]
+    agent = [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *options]
+    os.execv(sys.executable, agent)
 
 
 def main(words: list[str]) -> int:
     """`boot`: become the agent. `leave`: give this machine back."""
     program = Path(__file__).resolve().parent
-    boot_file = program / "boot.json"
     try:
+        hub = json.loads((program / "boot.json").read_text(encoding="utf-8"))
+        os.environ.update(hub["environment"])
         if words == ["boot"]:
-            boot(boot_file, program)
+            boot(hub, program)
         elif words == ["leave"]:
-            give_back(json.loads(boot_file.read_text(encoding="utf-8"))["cloud"])
+            give_back(hub["cloud"])
         else:
             raise ValueError("usage: instance.py boot | leave")
     except (OSError, ValueError, KeyError, IndexError, MissingError) as error:
