@@ -159,6 +159,24 @@ def test_the_schedule_is_not_judged_anew_by_a_later_plan(tmp_path: Path) -> None
         hub.succeeds("plan", "-detailed-exitcode")
 
 
+def test_machines_on_demand_share_the_set_that_infiniband_needs(tmp_path: Path) -> None:
+    with Replay(providers=["azurerm"]) as replay:
+        hub = workspace(replay, tmp_path, "examples/complete")
+        (hub.folder / "on_demand_override.tf").write_text(
+            'module "hub" {\n  market            = "on-demand"\n  availability_zone = null\n}\n'
+        )
+        hub.succeeds("apply", "-auto-approve")
+        hub.succeeds("plan", "-detailed-exitcode")
+        hub.succeeds("destroy", "-auto-approve")
+        assert replay.world.existing == []
+        life = Life(replay.world.done("create"), replay.world.done("delete"))
+
+    together = life.one("azurerm_availability_set")
+    assert together.tags == TAGS
+    assert {node.values["availability_set_id"] for node in life.all(MACHINE)} == {together.id}
+    assert not [node for node in life.all(MACHINE) if "max_bid_price" in node.values]
+
+
 def test_an_evicted_machine_is_deleted_and_bids_no_more_than_was_accepted(life: Life) -> None:
     for node in life.all(MACHINE):
         assert (node.values["priority"], node.values["eviction_policy"]) == ("Spot", "Delete")

@@ -239,13 +239,21 @@ def test_another_expiry_is_another_machine(tmp_path: Path) -> None:
         assert [c.type for c in replay.world.done("delete")] == ["google_compute_instance"]
 
 
-@pytest.mark.parametrize("kind", sorted(IN_THE_COMPLETE_EXAMPLE))
-def test_after_a_fault_at_any_resource_destroy_leaves_nothing(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("example", "kind"),
+    [
+        *(("complete", kind) for kind in sorted(IN_THE_COMPLETE_EXAMPLE)),
+        *(("minimal", kind) for kind in sorted(IN_THE_MINIMAL_EXAMPLE.keys() - IN_THE_COMPLETE_EXAMPLE)),
+    ],
+)
+def test_after_a_fault_at_any_resource_destroy_leaves_nothing(
+    example: str, kind: str, tmp_path: Path
+) -> None:
     with Replay(providers=["google"]) as replay:
         replay.faults[f"{kind}:create"] = Fault(
             error="googleapi: Error 403: Quota 'NVIDIA_A100_GPUS' exceeded. Limit: 0.0, quotaExceeded"
         )
-        hub = workspace(replay, tmp_path, "examples/complete")
+        hub = workspace(replay, tmp_path, f"examples/{example}")
         failed = hub.terraform("apply", "-auto-approve")
         assert failed.returncode == 1
         assert "NVIDIA_A100_GPUS" in failed.stderr

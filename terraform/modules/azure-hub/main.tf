@@ -66,12 +66,12 @@ locals {
         AND !(ActionMatches{'${local.blob}/add/action'})
         AND !(ActionMatches{'${local.blob}/delete'})
       )
-      OR @Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}'
+      OR (@Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}')
     )
     AND
     (
-      !(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'})
-      OR @Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}'
+      (!(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'}))
+      OR (@Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}')
     )
   CONDITION
   , "/\\s+/", " "))
