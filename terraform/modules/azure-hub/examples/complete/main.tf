@@ -14,8 +14,8 @@ variable "subscription" {
   type        = string
 }
 
-variable "storage_account" {
-  description = "Storage account of the mailbox, in the resource group harchos."
+variable "mailbox" {
+  description = "Mailbox, az://ACCOUNT/CONTAINER[/PREFIX]; the storage account is in the resource group harchos."
   type        = string
 }
 
@@ -48,7 +48,7 @@ module "hub" {
   hub                   = "llm-4d5e6f-h2"
   workload              = "llm"
   expires               = var.expires
-  mailbox               = "az://${var.storage_account}/mailbox/harchos"
+  mailbox               = var.mailbox
   shared_resource_group = "harchos"
   region                = "eastus"
   availability_zone     = "1"

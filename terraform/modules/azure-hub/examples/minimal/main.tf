@@ -14,8 +14,8 @@ variable "subscription" {
   type        = string
 }
 
-variable "storage_account" {
-  description = "Storage account of the mailbox, in the resource group harchos."
+variable "mailbox" {
+  description = "Mailbox, az://ACCOUNT/CONTAINER[/PREFIX]; the storage account is in the resource group harchos."
   type        = string
 }
 
@@ -47,7 +47,7 @@ module "hub" {
   hub           = "digits-0a1b2c-h1"
   workload      = "digits"
   expires       = var.expires
-  mailbox       = "az://${var.storage_account}/mailbox"
+  mailbox       = var.mailbox
   region        = "westeurope"
   instance_type = "Standard_NC24ads_A100_v4"
   market        = "on-demand"

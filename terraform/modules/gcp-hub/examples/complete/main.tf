@@ -14,8 +14,8 @@ variable "project" {
   type        = string
 }
 
-variable "bucket" {
-  description = "Bucket of the mailbox, with uniform bucket-level access."
+variable "mailbox" {
+  description = "Mailbox, gs://BUCKET[/PREFIX]; the bucket has uniform bucket-level access."
   type        = string
 }
 
@@ -37,7 +37,7 @@ module "hub" {
   hub                = "llm-4d5e6f-h2"
   workload           = "llm"
   expires            = var.expires
-  mailbox            = "gs://${var.bucket}/harchos"
+  mailbox            = var.mailbox
   project            = var.project
   region             = "us-central1"
   availability_zone  = "us-central1-a"

@@ -14,8 +14,8 @@ variable "project" {
   type        = string
 }
 
-variable "bucket" {
-  description = "Bucket of the mailbox, with uniform bucket-level access."
+variable "mailbox" {
+  description = "Mailbox, gs://BUCKET[/PREFIX]; the bucket has uniform bucket-level access."
   type        = string
 }
 
@@ -36,7 +36,7 @@ module "hub" {
   hub           = "digits-0a1b2c-h1"
   workload      = "digits"
   expires       = var.expires
-  mailbox       = "gs://${var.bucket}"
+  mailbox       = var.mailbox
   project       = var.project
   region        = "europe-west4"
   instance_type = "g2-standard-4"
