@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,12 +11,11 @@ from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from harchos_infra.errors import HarchosError
-
 if TYPE_CHECKING:
     from harchos_infra.cli.plan_view import Section
     from harchos_infra.planner.plan import Plan, Segment
     from harchos_infra.provision.hub_spec import HubSpec
+    from harchos_infra.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ def with_creations(plan_json: str, made: list[Creation]) -> str:
 def _spec(plan: Plan, segment: Segment, number: int) -> HubSpec:
     """Return a hub as `apply` would make it, under a name that no run has."""
     from harchos_infra.provision.hub_spec import HubSpec
+    from harchos_infra.runs.mailboxes import mailbox_root
     from harchos_infra.settings import Settings, home
 
     settings, workload = Settings.load(), plan.workload["metadata"]["name"]
@@ -106,30 +107,24 @@ def _spec(plan: Plan, segment: Segment, number: int) -> HubSpec:
         market=segment.market,
         nodes=segment.nodes,
         expires=segment.end + timedelta(minutes=30),
-        mailbox_url=_mailbox(segment.provider),
+        mailbox_url=mailbox_root({"provider": segment.provider}, rehearsal=False),
         directory=home() / "hubs" / hub,
         agent=home() / "hubs" / hub / "agent.pyz",
         python=Path(sys.executable),
-        account={"gcp": settings.gcp_project, "azure": settings.azure_subscription}.get(segment.provider),
+        account=_account(segment.provider, settings),
         max_price_usd_hour=segment.price_usd_hour if segment.market == "spot" else None,
         secret_names=tuple(secret["name"] for secret in secrets),
         key_vault=settings.azure_key_vault,
     )
 
 
-def _mailbox(provider: str) -> str:
-    from harchos_infra.settings import get_value, home
-
-    if provider == "local":
-        return (home() / "mailbox").as_uri()
-    url = get_value(f"{provider}.mailbox")
-    if not url:
-        scheme = {"aws": "s3://BUCKET", "gcp": "gs://BUCKET", "azure": "az://ACCOUNT/CONTAINER"}[provider]
-        raise HarchosError(
-            f"no mailbox is set for hubs on {provider}",
-            hint=f"harchos config set {provider}.mailbox {scheme}",
-        )
-    return str(url)
+def _account(provider: str, settings: Settings) -> str | None:
+    """Return the project or subscription that hubs are made in, as far as settings and environment say."""
+    if provider == "gcp":
+        return settings.gcp_project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+    if provider == "azure":
+        return settings.azure_subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
+    return None
 
 
 def _place(segment: Segment) -> str:

@@ -6,10 +6,13 @@ What exists is what the replayed clouds hold, never what the product says.
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import string
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +164,15 @@ def test_a_refusal_says_what_where_and_what_next(
     assert error.what.startswith(f"{refused.cloud}/{stage.spec.region}: ")
     assert refused.text in error.what
     assert error.hint
+
+
+def test_a_boot_text_above_the_limit_is_refused_before_anything_is_made(stage: Stage) -> None:
+    noise = "".join(random.Random(1).choices(string.ascii_letters, k=40_000))
+    with pytest.raises(ProvisionError) as raised:
+        stage.provisioner().create(replace(stage.spec, environment={"NOISE": noise}))
+    assert raised.value.code == "user-data"
+    assert not raised.value.elsewhere
+    assert stage.left == []
 
 
 def _lose_directory(stage: Stage) -> None:

@@ -97,7 +97,8 @@ def test_a_mailbox_that_is_not_set_is_asked_for(
     (home / "config.yaml").unlink()
     code, _, err = harchos("plan", document(SPEC.format(provider="aws")), *NOW, "--terraform")
     assert code == 1
-    assert "harchos config set aws.mailbox s3://BUCKET" in err
+    assert "aws.mailbox is not set" in err
+    assert "docs/clouds/aws.md" in err
 
 
 def test_a_fleet_has_no_terraform(harchos: Harchos, document: Document) -> None:
