@@ -25,6 +25,7 @@ class Server:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
+        self.headers: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         outer = self
 
@@ -34,7 +35,8 @@ class Server:
                 outer.requests.append((self.command, self.path, headers))
                 status, body = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                for name, value in {"Content-Length": str(len(body)), **outer.headers}.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -138,6 +140,10 @@ def test_a_machine_of_google_reads_its_bucket_with_its_service_account(
         request = instance.object_request("gs://box/prefix", "run/hub/agent.pyz")
     assert request.full_url == "https://storage.googleapis.com/box/prefix/run/hub/agent.pyz"
     assert request.get_header("Authorization") == f"Bearer {fake.access_token}"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")
+    request = instance.object_request("gs://box/prefix", "run/hub/agent.pyz")
+    assert request.full_url == "http://127.0.0.1:4443/box/prefix/run/hub/agent.pyz"
+    assert request.get_header("Authorization") is None
 
 
 def test_a_machine_of_azure_reads_its_container_with_its_managed_identity(
@@ -175,6 +181,18 @@ def test_a_role_that_does_not_count_yet_is_waited_for(
         instance.fetch("s3://box", "run/hub/agent.pyz", tmp_path / "agent.pyz")
     assert (tmp_path / "agent.pyz").read_bytes() == b"the agent"
     assert impatient == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_bucket_in_another_region_is_asked_again_there(
+    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path, impatient: list[float]
+) -> None:
+    server.answers = [(301, b"PermanentRedirect"), (200, b"the agent")]
+    server.headers = {"x-amz-bucket-region": "us-west-2"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    with on("aws", monkeypatch):
+        instance.fetch("s3://box", "run/hub/agent.pyz", tmp_path / "agent.pyz")
+    scopes = [headers["authorization"].split("/")[2] for _, _, headers in server.requests]
+    assert scopes == ["eu-north-1", "us-west-2"]
 
 
 def test_an_object_that_is_not_there_is_not_waited_for(
