@@ -46,7 +46,8 @@ def object_request(mailbox: str, name: str, region: str | None = None) -> urllib
     """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
 
     Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own; `region` is that
-    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer,
+    ValueError for another scheme.
     """
     root = urlsplit(mailbox)
     key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.package import build_agent
 from harchos_infra.provision.binary import find_binary, terraform_environment
+from harchos_infra.runs.obstore_wheel import obstore_wheel
 from harchos_infra.share import share_directory
 from support import vm
 from support.agent import Hub
@@ -265,6 +265,7 @@ def stage(
         identity.access_token = GOOGLE_TOKEN
         environment = {
             **KEYS,
+            "HARCHOS_HOME": str(folder / "home"),
             "AWS_ENDPOINT_URL": s3.url,
             "AWS_REGION": "us-east-1",
             "GOOGLE_BASE_URL": gcs.url,
@@ -276,7 +277,7 @@ def stage(
             patch.setenv(name, value)
         agent = build_agent(folder / "agent.pyz")
         s3_port = int(s3.url.rpartition(":")[2])
-        made = Stage(folder, s3_port, gcs.port, agent, wheel_of_obstore(folder / "obstore.whl"))
+        made = Stage(folder, s3_port, gcs.port, agent, obstore_wheel("x86_64"))
         stack.callback(made.close)
         for item in request.session.items:
             scene = getattr(getattr(item, "function", None), "scene", None)
@@ -289,17 +290,6 @@ def stage(
 def booted(request: pytest.FixtureRequest, stage: Stage) -> Booted:
     """Return the scene of this test, ended."""
     return stage.ended(request.function.scene)
-
-
-def wheel_of_obstore(path: Path) -> Path:
-    import obstore
-
-    package = Path(obstore.__file__).parent
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
-        for file in sorted(package.rglob("*")):
-            if file.suffix in (".py", ".so"):
-                wheel.write(file, Path("obstore") / file.relative_to(package))
-    return path
 
 
 def checkpoint_of(hub: Hub) -> str:
