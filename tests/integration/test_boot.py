@@ -341,7 +341,7 @@ def test_a_machine_listens_on_no_port(booted: Booted) -> None:
 @of(SUCCEEDS)
 def test_a_job_sees_nothing_of_the_agents_environment(booted: Booted) -> None:
     names = set(re.findall(r"^env (\w+)=", booted.hub.log(), re.MULTILINE))
-    assert {"HARCHOS_RUN", "HARCHOS_HUB", "HARCHOS_NODE", "PATH"} <= names
+    assert {"HARCHOS_RUN", "HARCHOS_HUB", "HARCHOS_NODE", "HOME", "PATH"} <= names
     assert not any(name.startswith("AWS") for name in names) and "PYTHONPATH" not in names
 
 
