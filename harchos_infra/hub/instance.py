@@ -34,6 +34,7 @@ _LEAVE_S = 15.0
 _CONTROLLER_S = 45.0
 """What a controller that lives has, after the job's end, to take the hub down by itself."""
 _GROUPS, _MACHINES = "api-version=2021-04-01", "api-version=2024-07-01"
+_CGROUPS = Path("/sys/fs/cgroup/harchos")
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -46,7 +47,8 @@ def object_request(mailbox: str, name: str, region: str | None = None) -> urllib
     """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
 
     Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own; `region` is that
-    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer,
+    ValueError for another scheme.
     """
     root = urlsplit(mailbox)
     key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")
@@ -239,6 +241,12 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
     os.execv(sys.executable, agent)
 
 
+def kill_rest() -> None:
+    """Kill what is left of the hub in its cgroup, frozen or not: the machine is not to wait for it."""
+    for cgroup in _CGROUPS.glob("*/cgroup.kill"):
+        cgroup.write_text("1")
+
+
 def main(words: list[str]) -> int:
     """`boot`: become the agent. `leave`: give this machine back."""
     program = Path(__file__).resolve().parent
@@ -248,6 +256,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
+            kill_rest()
             give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")
