@@ -42,19 +42,22 @@ class MissingError(Exception):
     """There is no such object: waiting does not help."""
 
 
-def object_request(mailbox: str, name: str) -> urllib.request.Request:
+def object_request(mailbox: str, name: str, region: str | None = None) -> urllib.request.Request:
     """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
 
-    Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own.
-    Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own; `region` is that
+    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer,
+    ValueError for another scheme.
     """
     root = urlsplit(mailbox)
     key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")
     if root.scheme == "s3":
-        return _s3_request(root.netloc, key)
+        return _s3_request(root.netloc, key, region)
     if root.scheme == "gs":
-        base = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
-        headers = {} if "STORAGE_EMULATOR_HOST" in os.environ else {"Authorization": _gcp_bearer()}
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        base = emulator or os.environ.get("GOOGLE_BASE_URL", "https://storage.googleapis.com")
+        base = base if "://" in base else f"http://{base}"
+        headers = {} if emulator else {"Authorization": _gcp_bearer()}
         return urllib.request.Request(f"{base.rstrip('/')}/{root.netloc}/{key}", headers=headers)
     if root.scheme == "az":
         default = f"https://{root.netloc}.blob.core.windows.net"
@@ -72,8 +75,11 @@ def fetch(mailbox: str, name: str, path: Path) -> None:
     Raises MissingError if there is no such object, OSError with the last reason for anything else.
     """
 
+    region: str | None = None
+
     def get() -> bytes:
-        request = object_request(mailbox, name)
+        nonlocal region
+        request = object_request(mailbox, name, region)
         try:
             with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
                 data: bytes = answer.read()
@@ -81,6 +87,7 @@ def fetch(mailbox: str, name: str, path: Path) -> None:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise MissingError(f"there is no {name} in {mailbox}") from error
+            region = error.headers.get("x-amz-bucket-region")
             said = error.read(300).decode(errors="replace")
             raise OSError(f"{name} in {mailbox}: {error}: {said}") from error
 
@@ -141,9 +148,9 @@ def give_back(hub: Mapping[str, Any]) -> None:
             _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
 
 
-def _s3_request(bucket: str, key: str) -> urllib.request.Request:
+def _s3_request(bucket: str, key: str, region: str | None) -> urllib.request.Request:
     access_key, secret_key, token = _aws_credentials()
-    region = os.environ.get("AWS_REGION") or aws_metadata("meta-data/placement/region").decode()
+    region = region or os.environ.get("AWS_REGION") or _aws_region()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     url = f"{(endpoint or f'https://s3.{region}.amazonaws.com').rstrip('/')}/{bucket}/{key}"
     headers = aws_signature(url, region, access_key, secret_key, token, datetime.now(UTC))
@@ -170,6 +177,10 @@ def aws_signature(
     signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}".encode(), "sha256").hexdigest()
     credential = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}"
     return {**headers, "Authorization": f"{credential}, SignedHeaders={names}, Signature={signature}"}
+
+
+def _aws_region() -> str:
+    return aws_metadata("meta-data/placement/region").decode()
 
 
 def _aws_credentials() -> tuple[str, str, str | None]:
@@ -223,7 +234,7 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
         wheel.extractall(program / "site")
     os.environ["PYTHONPATH"] = str(program / "site")
     if hub["cloud"] == "aws" and "AWS_REGION" not in os.environ:
-        os.environ["AWS_REGION"] = aws_metadata("meta-data/placement/region").decode()
+        os.environ["AWS_REGION"] = _aws_region()
     options = [f"--{name}={hub[name]}" for name in ("cloud", "mailbox", "run", "hub", "expires")]
     agent = [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *options]
     os.execv(sys.executable, agent)
