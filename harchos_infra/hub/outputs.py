@@ -52,7 +52,7 @@ def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
         for item in items:
             download(mailbox, f"carried/{item.path}", item, directory)
     except DamagedError as error:
-        raise MailboxError(str(error)) from error
+        raise MailboxError(f"carried outputs in {mailbox.url}: {error}") from error
     return len(items)
 
 
