@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from harchos_infra.clouds.cloud import Resource
 from harchos_infra.clouds.gcp_error import NOT_ENABLED, GcpError
-from harchos_infra.clouds.gcp_marks import Marks, label_value, of_description, of_labels
 from harchos_infra.clouds.gcp_session import GcpSession
 from harchos_infra.clouds.list_price import list_price_usd_hour
+from harchos_infra.clouds.marks import Marks, label_value, of_description, of_labels
 
 _PAGE = 500
 _GONE = ("notFound", "NOT_FOUND", "RESOURCE_NOT_FOUND")
