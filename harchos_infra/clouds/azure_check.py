@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,42 +14,25 @@ from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession
 from harchos_infra.clouds.cloud import Finding
 from harchos_infra.errors import HarchosError
 from harchos_infra.settings import Settings
+from harchos_infra.share import share_directory
 
 NAMESPACES = ("Microsoft.Compute", "Microsoft.Network", "Microsoft.ManagedIdentity", "Microsoft.Storage")
 ROLES = ("HarchOS hub mailbox", "HarchOS hub lifetime")
 """Roles that the module `azure-hub` gives to a hub's identity; made once for a subscription."""
-ACTIONS = (
-    *(
-        f"{kind}/{verb}"
-        for kind in (
-            "Microsoft.Resources/subscriptions/resourceGroups",
-            "Microsoft.Compute/virtualMachines",
-            "Microsoft.Compute/disks",
-            "Microsoft.Compute/proximityPlacementGroups",
-            "Microsoft.Network/networkInterfaces",
-            "Microsoft.Network/publicIPAddresses",
-            "Microsoft.Network/virtualNetworks",
-            "Microsoft.Network/virtualNetworks/subnets",
-            "Microsoft.Network/networkSecurityGroups",
-            "Microsoft.ManagedIdentity/userAssignedIdentities",
-            "Microsoft.Authorization/roleAssignments",
-        )
-        for verb in ("read", "write", "delete")
-    ),
-    "Microsoft.Authorization/roleDefinitions/read",
-    "Microsoft.Compute/locations/usages/read",
-    "Microsoft.Compute/skus/read",
-    "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
-    "Microsoft.Network/networkInterfaces/join/action",
-    "Microsoft.Network/networkSecurityGroups/join/action",
-    "Microsoft.Network/publicIPAddresses/join/action",
-    "Microsoft.Network/virtualNetworks/subnets/join/action",
-    "Microsoft.Resources/subscriptions/resources/read",
-)
-"""The least that making, listing and deleting hubs takes."""
 _AUTHORIZATION = "2022-04-01"
 _PROVIDERS = "2021-04-01"
 _STORAGE = "2023-05-01"
+
+
+def role_file() -> Path:
+    """Return the least role of whoever runs `harchos` in a subscription."""
+    return share_directory("configs") / "iam" / "azure-controller-role.json"
+
+
+def least_actions() -> list[str]:
+    """Return what that role grants: all that making, listing and deleting hubs takes."""
+    actions: list[str] = json.loads(role_file().read_text(encoding="utf-8"))["Actions"]
+    return actions
 
 
 def check(session: AzureSession) -> list[Finding]:
@@ -100,17 +85,20 @@ def _provider(session: AzureSession, namespace: str) -> Finding:
 
 
 def _permissions(session: AzureSession) -> Finding:
+    """Compare what the principal was granted with the least that hubs need."""
+    needed = least_actions()
     path = f"/subscriptions/{session.subscription}/providers/Microsoft.Authorization/permissions"
     granted = list(session.pages(path, _AUTHORIZATION))
-    missing = [action for action in ACTIONS if not _is_granted(action, granted)]
+    missing = [action for action in needed if not _is_granted(action, granted)]
     if not missing:
-        return Finding("permissions", True, f"all {len(ACTIONS)} that hubs need")
+        return Finding("permissions", True, f"all {len(needed)} that hubs need")
     return Finding(
         "permissions",
         False,
-        f"{len(missing)} of {len(ACTIONS)} are missing on subscription {session.subscription}: "
+        f"{len(missing)} of {len(needed)} are missing on subscription {session.subscription}: "
         f"{', '.join(missing)}",
-        "have a role with these actions assigned: az role definition create, az role assignment create",
+        f"az role definition create --role-definition {role_file()} (with the subscription's id in it), "
+        "then az role assignment create",
     )
 
 
@@ -129,7 +117,7 @@ def _role(session: AzureSession, role: str) -> Finding:
         "roles",
         False,
         f"subscription {session.subscription} has no role {role!r}",
-        "make it once: az role definition create, with the file under configs/iam/",
+        f"make it once: az role definition create, with its file in {role_file().parent}",
     )
 
 

@@ -63,6 +63,12 @@ _KINDS = (
     ),
     _Kind("disk", "Microsoft.Compute/disks", "2024-03-02", lambda s: s.compute.disks.list()),
     _Kind(
+        "availability-set",
+        "Microsoft.Compute/availabilitySets",
+        "2024-07-01",
+        lambda s: s.compute.availability_sets.list_by_subscription(),
+    ),
+    _Kind(
         "placement-group",
         "Microsoft.Compute/proximityPlacementGroups",
         "2024-07-01",

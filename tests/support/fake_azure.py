@@ -28,6 +28,7 @@ SCHEDULE = "Microsoft.DevTestLab/schedules"
 TYPES = (
     f"{_COMPUTE}/virtualMachines",
     f"{_COMPUTE}/disks",
+    f"{_COMPUTE}/availabilitySets",
     f"{_COMPUTE}/proximityPlacementGroups",
     f"{_NETWORK}/networkInterfaces",
     f"{_NETWORK}/publicIPAddresses",
@@ -37,7 +38,13 @@ TYPES = (
     SCHEDULE,
     "Microsoft.Storage/storageAccounts",
 )
-_WITHOUT_OPERATION = (_IDENTITY, _ASSIGNMENT, f"{_COMPUTE}/proximityPlacementGroups", SCHEDULE)
+_WITHOUT_OPERATION = (
+    _IDENTITY,
+    _ASSIGNMENT,
+    f"{_COMPUTE}/proximityPlacementGroups",
+    f"{_COMPUTE}/availabilitySets",
+    SCHEDULE,
+)
 """Types that are deleted at once: 200, and 204 where they are not there."""
 _VERBS = {"GET": "read", "PUT": "write", "DELETE": "delete"}
 _IN_USE = {
@@ -97,6 +104,8 @@ class FakeAzure(RestServer):
         self.subscriptions = [SUBSCRIPTION]
         self.state = "Enabled"
         self.denied: set[str] = set()
+        self.granted: set[str] | None = None
+        """All actions that the caller has; None: every one that is not denied."""
         self.operation_errors: dict[str, dict[str, str]] = {}
         """By a part of the id: the error with which its operation ends, told with status 200."""
         self.ghosts: list[dict[str, Any]] = []
@@ -163,7 +172,10 @@ class FakeAzure(RestServer):
         self.add_assignment(
             f"assignment-of-{hub}", f"harchos:expires={expires} harchos:hub={hub} harchos:run={run}"
         )
-        self.add(name, f"{_COMPUTE}/proximityPlacementGroups", name, tags)
+        group = self.add(name, f"{_COMPUTE}/proximityPlacementGroups", name, tags)
+        together = self.add(
+            name, f"{_COMPUTE}/availabilitySets", name, tags, proximityPlacementGroup={"id": group}
+        )
         for n in range(nodes):
             node = f"{name}-n{n}"
             address = self.add(name, f"{_NETWORK}/publicIPAddresses", node, tags)
@@ -183,6 +195,7 @@ class FakeAzure(RestServer):
                 tags,
                 hardwareProfile={"vmSize": size},
                 priority="Spot" if spot else "Regular",
+                availabilitySet={"id": together},
                 networkProfile={"networkInterfaces": [{"id": nic}]},
                 storageProfile={
                     "osDisk": {"name": node, "managedDisk": {"id": disk}, "createOption": "FromImage"}
@@ -265,8 +278,10 @@ class FakeAzure(RestServer):
         rest = path.removeprefix(f"/subscriptions/{subscription}")
         match rest.split("/")[1:]:
             case []:
+                self._permit("Microsoft.Resources/subscriptions/read", path)
                 return Answer(200, self._subscription(subscription))
             case ["locations"]:
+                self._permit("Microsoft.Resources/subscriptions/locations/read", path)
                 return self._page(request, _locations())
             case ["resourcegroups"]:
                 self._permit("Microsoft.Resources/subscriptions/resourceGroups/read", path)
@@ -275,6 +290,7 @@ class FakeAzure(RestServer):
                 self._permit("Microsoft.Resources/subscriptions/resources/read", path)
                 return self._everything(request)
             case ["providers", namespace]:
+                self._permit("Microsoft.Resources/subscriptions/providers/read", path)
                 return Answer(200, self._provider(namespace))
             case ["providers", "Microsoft.Compute", "locations", region, "usages"]:
                 self._permit("Microsoft.Compute/locations/usages/read", path)
@@ -283,8 +299,10 @@ class FakeAzure(RestServer):
                 self._permit("Microsoft.Compute/skus/read", path)
                 return self._page(request, self.skus)
             case ["providers", "Microsoft.Authorization", "permissions"]:
+                self._permit("Microsoft.Authorization/permissions/read", path)
                 return self._page(request, self.permissions)
             case ["providers", "Microsoft.Authorization", "roleDefinitions"]:
+                self._permit("Microsoft.Authorization/roleDefinitions/read", path)
                 wanted = re.fullmatch(r"roleName eq '(.*)'", request.query.get("$filter", ""))
                 found = [r for r in self.roles if wanted is None or r == wanted[1]]
                 return self._page(request, [{"name": r, "properties": {"roleName": r}} for r in found])
@@ -293,7 +311,7 @@ class FakeAzure(RestServer):
         return self._resource(request, path)
 
     def _permit(self, action: str, scope: str) -> None:
-        if action in self.denied:
+        if action in self.denied or (self.granted is not None and action not in self.granted):
             message = (
                 f"The client 'ci' with object id '{OBJECT}' does not have authorization to perform action "
                 f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, "

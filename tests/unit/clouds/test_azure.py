@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from harchos_infra.clouds.azure import AzureCloud
 from harchos_infra.clouds.azure_error import AzureError
 from harchos_infra.clouds.cloud import Resource, cloud
 from harchos_infra.errors import HarchosError
+from harchos_infra.share import share_directory
 from support import fake_azure
 from support.fake_azure import OBJECT, SUBSCRIPTION, TENANT, VAULT, FakeAzure, refusal
 from support.rest_server import Answer, reset
@@ -28,6 +30,7 @@ KINDS = [
     "network",
     "security-group",
     "disk",
+    "availability-set",
     "placement-group",
     "role-assignment",
     "identity",
@@ -179,7 +182,18 @@ class TestDeletion:
         assert fake.deleted[0] == f"Microsoft.Compute/virtualMachines/harchos-{HUB}-n0"
         assert fake.deleted[-1] == f"Microsoft.Resources/resourceGroups/harchos-{HUB}"
 
-    @pytest.mark.parametrize("kind", ["network-interface", "address", "network", "security-group", "disk"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "network-interface",
+            "address",
+            "network",
+            "security-group",
+            "disk",
+            "availability-set",
+            "placement-group",
+        ],
+    )
     def test_azure_refuses_another_order(self, hub: FakeAzure, kind: str) -> None:
         adapter = AzureCloud()
         used = of_kind(adapter.list(), kind)
@@ -191,7 +205,7 @@ class TestDeletion:
         adapter.delete(of_kind(adapter.list(), "resource-group"))
         assert kinds(adapter.list()) == ["role-assignment", "secret"]
 
-    @pytest.mark.parametrize("made", range(13))
+    @pytest.mark.parametrize("made", range(14))
     def test_a_hub_that_was_half_made_is_gone_afterwards(self, fake: FakeAzure, made: int) -> None:
         fake.add_hub(RUN, HUB)
         in_order = [
@@ -199,7 +213,7 @@ class TestDeletion:
             *fake.resources,
             *fake.secrets,
         ]
-        assert len(in_order) == 12
+        assert len(in_order) == 13
         for path in in_order[made:]:
             fake.drop(path)
         tear_down(AzureCloud())
@@ -262,6 +276,22 @@ class TestDeletion:
         assert there.id in hub.left
 
 
+def test_the_least_role_is_enough_for_all_that_the_adapter_does(hub: FakeAzure, tmp_path: Path) -> None:
+    (tmp_path / "home/config.yaml").write_text(f"azure.key_vault: {VAULT}\nazure.mailbox: az://mbox/c\n")
+    hub.add("harchos", "Microsoft.Storage/storageAccounts", "mbox")
+    role = json.loads((share_directory("configs") / "iam" / "azure-controller-role.json").read_text())
+    hub.granted = set(role["Actions"])
+    hub.permissions = [{"actions": role["Actions"], "notActions": []}]
+    adapter = AzureCloud()
+    adapter.identity()
+    tear_down(adapter)
+    assert adapter.list() == []
+    for region in adapter.regions():
+        adapter.offers(region)
+        adapter.quotas(region)
+    assert [f for f in adapter.check() if not f.ok] == []
+
+
 class TestRefusals:
     """Each has a message of its own: what, where, what next."""
 
@@ -295,6 +325,7 @@ class TestRefusals:
             "Microsoft.Resources/subscriptions/resourceGroups/read",
             "Microsoft.Compute/virtualMachines/read",
             "Microsoft.Compute/disks/read",
+            "Microsoft.Compute/availabilitySets/read",
             "Microsoft.Compute/proximityPlacementGroups/read",
             "Microsoft.Network/networkInterfaces/read",
             "Microsoft.Network/publicIPAddresses/read",

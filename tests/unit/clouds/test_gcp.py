@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harchos_infra.clouds import gcp_session
 from harchos_infra.clouds.cloud import Resource, cloud
 from harchos_infra.clouds.gcp import GcpCloud
 from harchos_infra.clouds.gcp_error import GcpError
 from harchos_infra.errors import HarchosError
+from harchos_infra.share import share_directory
 from support import fake_gcp
 from support.fake_gcp import PRINCIPAL, PROJECT, FakeGcp, refusal
 from support.rest_server import Answer, reset
@@ -151,6 +153,55 @@ class TestListing:
     def test_without_secret_manager_there_are_no_secrets(self, hub: FakeGcp) -> None:
         hub.disabled.add("secretmanager")
         assert kinds(GcpCloud().list()) == KINDS[:-1]
+
+
+class TestMailboxGrants:
+    """A hub's account may write to the mailbox's bucket; that outlives the account unless it is withdrawn."""
+
+    @pytest.fixture
+    def bucket(self, hub: FakeGcp, tmp_path: Path) -> FakeGcp:
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home/config.yaml").write_text("gcp.mailbox: gs://mbox/prefix\n")
+        hub.grant("mbox", "user:ada@example.com", None)
+        marks = f"harchos-expires=2026-11-24t06-00-00z harchos-hub={HUB} harchos-run={RUN}"
+        hub.grant("mbox", f"serviceAccount:harchos-x@{PROJECT}.iam.gserviceaccount.com", marks)
+        return hub
+
+    def test_it_is_found_and_withdrawn_and_others_stay(self, bucket: FakeGcp) -> None:
+        adapter = GcpCloud()
+        assert "bucket-grant" in kinds(adapter.list(hub=HUB))
+        tear_down(adapter)
+        assert adapter.list() == []
+        assert [b["members"] for b in bucket.policies["mbox"]["bindings"]] == [["user:ada@example.com"]]
+
+    def test_it_is_found_when_the_account_is_gone(self, bucket: FakeGcp) -> None:
+        binding = bucket.policies["mbox"]["bindings"][1]
+        binding["members"] = [f"deleted:serviceAccount:harchos-x@{PROJECT}.iam.gserviceaccount.com?uid=1"]
+        adapter = GcpCloud()
+        tear_down(adapter)
+        assert len(bucket.policies["mbox"]["bindings"]) == 1
+
+    def test_a_policy_that_another_wrote_meanwhile_is_not_overwritten(self, bucket: FakeGcp) -> None:
+        adapter = GcpCloud()
+        grant = next(r for r in adapter.list() if r.kind == "bucket-grant")
+        changed = refusal(
+            412, "At least one of the pre-conditions you specified did not hold.", "conditionNotMet"
+        )
+        bucket.fail("PUT /storage/v1/b/mbox/iam", changed)
+        assert "pre-conditions" in refused(adapter.delete, grant).what
+        assert len(bucket.policies["mbox"]["bindings"]) == 2
+
+    def test_the_least_roles_are_enough_for_all_that_the_adapter_does(self, bucket: FakeGcp) -> None:
+        roles = ("gcp-controller-role.yaml", "gcp-mailbox-role.yaml")
+        files = [share_directory("configs") / "iam" / role for role in roles]
+        bucket.granted = {p for f in files for p in yaml.safe_load(f.read_text())["includedPermissions"]}
+        adapter = GcpCloud()
+        tear_down(adapter)
+        assert adapter.list() == []
+        for region in adapter.regions():
+            adapter.offers(region)
+            adapter.quotas(region)
+        assert [f for f in adapter.check() if not f.ok] == []
 
 
 class TestDeletion:

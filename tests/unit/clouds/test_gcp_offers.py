@@ -236,13 +236,9 @@ class TestCheck:
         fake.denied |= {"compute.instances.create", "iam.serviceAccounts.actAs"}
         finding = self.found("permissions")
         assert not finding.ok
-        assert (
-            finding.what == f"{PRINCIPAL} lacks 2 of 47: compute.instances.create, iam.serviceAccounts.actAs"
-        )
-        assert (
-            finding.hint
-            and "--permissions compute.instances.create,iam.serviceAccounts.actAs" in finding.hint
-        )
+        assert finding.what.startswith(f"{PRINCIPAL} lacks 2 of ")
+        assert finding.what.endswith(": compute.instances.create, iam.serviceAccounts.actAs")
+        assert finding.hint and "configs/iam/gcp-controller-role.yaml" in finding.hint
 
     def test_a_project_without_gpus_says_where_to_ask(self, fake: FakeGcp) -> None:
         fake.project_quotas[0]["limit"] = 0.0
