@@ -14,7 +14,9 @@ from harchos_infra.settings import Settings
 
 _T = TypeVar("_T")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_GONE = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "NotFound", "SecretNotFound"})
+_GONE = frozenset(
+    {"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound", "SecretNotFound"}
+)
 BACKOFF_S = 0.8
 """Pause before the first repetition of a call; it doubles, unless Retry-After tells another."""
 OPERATION_S = 900.0

@@ -154,7 +154,7 @@ class FakeAzure(RestServer):
             "type": type_,
             "location": REGION,
             **({"tags": dict(tags)} if tags is not None else {}),
-            "properties": {"provisioningState": "Succeeded", **properties},
+            "properties": {"provisioningState": "Succeeded"} | properties,
         }
         return id
 
@@ -377,11 +377,13 @@ class FakeAzure(RestServer):
         return None, {}
 
     def _put(self, request: Request, path: str, type_: str) -> Answer:
-        """Create a resource: 201 with an operation, then the resource itself."""
+        """Create a resource: 201 (a disk: 202) with an operation; what fails stays there as `Failed`."""
         parts = path.split("/")
-        self.add(parts[4], type_, parts[-1], request.body.get("tags"), **request.body.get("properties", {}))
-        operation = self._begin("", next((p for p in self.operation_errors if p in path), ""))
-        return Answer(201, self.resources[path], {"Azure-AsyncOperation": operation, "Retry-After": "0"})
+        error = next((p for p in self.operation_errors if p in path), "")
+        state = {"provisioningState": "Failed" if error else "Succeeded"}
+        self.add(parts[4], type_, parts[-1], request.body.get("tags"), **request.body["properties"], **state)
+        headers = {"Azure-AsyncOperation": self._begin("", error), "Retry-After": "0"}
+        return Answer(202 if type_.endswith("/disks") else 201, self.resources[path], headers)
 
     def _delete(self, id: str, type_: str) -> Answer:
         if user := self._user(id):
