@@ -111,7 +111,7 @@ def _had(catalog: Catalog, offer: Offer) -> str:
     free = quota.limit - (quota.used or 0.0)
     need = quota.need(offer, 1)
     verdict = "no quota" if quota.limit < need else "quota taken" if free < need else "yes"
-    return f"{verdict}: {quota.used or 0:g}+{need:g} of {quota.limit:g} {quota.unit}"
+    return f"{verdict}: takes {need:g}, {free:g} of {quota.limit:g} {quota.unit} free"
 
 
 def _tightest(catalog: Catalog, offer: Offer) -> Quota | None:

@@ -30,7 +30,7 @@ def sweep(
     from harchos_infra.cli.destroy import finish
     from harchos_infra.runs.ledger import Ledger
     from harchos_infra.runs.owner import new_owner
-    from harchos_infra.runs.sweep import forget_secrets, look, remove
+    from harchos_infra.runs.sweep import NO_HUB, forget_secrets, look, remove
 
     clouds = ("local", *(rented_clouds(cloud) if all_regions or cloud else ()))
     ledger = Ledger.open()
@@ -61,7 +61,8 @@ def sweep(
         if lease is not None:
             ledger.desire(run, "stop", "swept: no live process drove it")
             finish(ledger, lease)
-    survivors = remove([item for item in leftovers if not item.unfinished], _say)
+    # Secrets belong to a run as a whole: the end of its hub may have left them.
+    survivors = remove([item for item in leftovers if not item.unfinished or item.hub == NO_HUB], _say)
     _print_survivors(survivors)
     if survivors or found.refusals:
         raise typer.Exit(1)
@@ -105,9 +106,8 @@ def _print(leftovers: list[Leftover], *, with_clouds: bool) -> None:
             [r.hub, r.region or "global", r.kind, r.id, r.detail, _price(r.price_usd_hour)] for _, r in rented
         ]
         print_table(["hub", "region", "kind", "id", "what", "$/h"], rows, right=[5])
-        note(
-            f"together {sum(item.price_usd_hour for item in leftovers):.3f} USD per hour; -: no price of its own"
-        )
+        together = sum(item.price_usd_hour for item in leftovers)
+        note(f"together {together:.3f} USD per hour; -: no price of its own")
 
 
 def _price(usd_hour: float | None) -> str:

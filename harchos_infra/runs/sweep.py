@@ -16,6 +16,8 @@ from harchos_infra.runs.clock import EXPIRY_MARGIN_S
 from harchos_infra.runs.ledger import FINAL, Ledger
 from harchos_infra.settings import home
 
+NO_HUB = "-"
+"""Hub of what belongs to a run as a whole."""
 STAGING_S = 60.0
 """How long a submission may take between staging and recording."""
 
@@ -87,7 +89,7 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
     for run, row in rows.items():
         if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
             found.append(
-                Leftover("-", run, (), True, f"abandoned in phase {row['phase']}; no hub is left of it")
+                Leftover(NO_HUB, run, (), True, f"abandoned in phase {row['phase']}; no hub is left of it")
             )
     return Found(found, refusals)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harchos_infra.cli.main import main
 from support.command import Document, Harchos
+
+if TYPE_CHECKING:
+    from support.aws_server import AwsServer
 
 DOCUMENT = """\
 apiVersion: harchos.dev/v1
@@ -55,3 +60,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
+    """AWS on a local port, in this process's environment, and a home of its own."""
+    from support.aws_server import AwsServer
+
+    with AwsServer() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        yield server
