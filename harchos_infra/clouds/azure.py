@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from harchos_infra.catalog.live import LiveOffer, Quota
 from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession
-from harchos_infra.clouds.cloud import Finding, LiveOffer, Quota, Resource
+from harchos_infra.clouds.cloud import Finding, Resource
+
+if TYPE_CHECKING:
+    from harchos_infra.clouds.azure_prices import Size
 
 
 class AzureCloud:
@@ -19,6 +24,7 @@ class AzureCloud:
 
     def __init__(self, subscription: str | None = None) -> None:
         self._session = AzureSession(subscription)
+        self._gpu_sizes: dict[str, Sequence[Size]] = {}
 
     def identity(self) -> str:
         """Return `SUBSCRIPTION tenant TENANT`."""
@@ -47,16 +53,24 @@ class AzureCloud:
         """Return GPU sizes with today's prices."""
         from harchos_infra.clouds.azure_prices import offers
 
-        return offers(self._session, region)
+        return offers(self._sizes(region), region)
 
     def quotas(self, region: str) -> Sequence[Quota]:
-        """Return the vCPU quotas of GPU sizes in a region."""
+        """Return the quotas of a region that limit GPU sizes."""
         from harchos_infra.clouds.azure_quotas import quotas
 
-        return quotas(self._session, region)
+        return quotas(self._session, self._sizes(region), region)
 
     def check(self) -> Sequence[Finding]:
         """Return what hubs here need and whether it is there."""
         from harchos_infra.clouds.azure_check import check
 
         return check(self._session)
+
+    def _sizes(self, region: str) -> Sequence[Size]:
+        """Return the GPU sizes of a region, read once: the list is long, and offers and quotas need it."""
+        from harchos_infra.clouds.azure_prices import gpu_sizes
+
+        if region not in self._gpu_sizes:
+            self._gpu_sizes[region] = gpu_sizes(self._session, region)
+        return self._gpu_sizes[region]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from harchos_infra.catalog.live import LiveOffer
 from harchos_infra.catalog.offer import Market
 from harchos_infra.clouds.azure_error import AzureError
 from harchos_infra.clouds.azure_session import AzureSession, endpoint
-from harchos_infra.clouds.cloud import LiveOffer
 
 SOURCE = "prices.azure.com:retail"
 _ANSWER_S = 60.0
@@ -35,26 +35,23 @@ class _Price:
     since: datetime
 
 
-def offers(session: AzureSession, region: str) -> list[LiveOffer]:
-    """Return the GPU sizes of a region on each market they are sold on, by name."""
+def offers(sizes: Sequence[Size], region: str) -> list[LiveOffer]:
+    """Return the GPU sizes of a region on each market they are sold on, with today's prices."""
+    asked = datetime.now(UTC)
     prices = _prices(region)
-    now = datetime.now(UTC)
-    found = []
-    for size in gpu_sizes(session, region):
-        for market in _markets(size):
-            price = prices.get((size.name, market))
-            found.append(
-                LiveOffer(
-                    region=region,
-                    instance_type=size.name,
-                    market=market,
-                    price_usd_hour=price.usd_hour if price else None,
-                    availability_zones=size.zones,
-                    as_of=price.since if price else now,
-                    source=SOURCE,
-                )
-            )
-    return found
+    return [
+        LiveOffer(
+            region=region,
+            instance_type=size.name,
+            market=market,
+            price_usd_hour=price.usd_hour if (price := prices.get((size.name, market))) else None,
+            availability_zones=size.zones,
+            as_of=asked,
+            source=SOURCE,
+        )
+        for size in sizes
+        for market in _markets(size)
+    ]
 
 
 def gpu_sizes(session: AzureSession, region: str) -> list[Size]:

@@ -97,6 +97,7 @@ class FakeAzure(RestServer):
         self.secrets: dict[str, dict[str, Any]] = {}
         self.skus: list[dict[str, Any]] = []
         self.usages: dict[str, list[dict[str, Any]]] = {}
+        self.network_usages: dict[str, list[dict[str, Any]]] = {}
         self.prices: list[dict[str, Any]] = []
         self.roles = ["HarchOS hub mailbox", "HarchOS hub lifetime", "Reader"]
         self.permissions: list[dict[str, Any]] = [{"actions": ["*"], "notActions": []}]
@@ -295,6 +296,9 @@ class FakeAzure(RestServer):
             case ["providers", "Microsoft.Compute", "locations", region, "usages"]:
                 self._permit("Microsoft.Compute/locations/usages/read", path)
                 return self._page(request, self.usages.get(region, []))
+            case ["providers", "Microsoft.Network", "locations", region, "usages"]:
+                self._permit("Microsoft.Network/locations/usages/read", path)
+                return self._page(request, self.network_usages.get(region, []))
             case ["providers", "Microsoft.Compute", "skus"]:
                 self._permit("Microsoft.Compute/skus/read", path)
                 return self._page(request, self.skus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,13 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeAzure]
 
 
 class TestOffers:
-    def test_each_market_has_its_price_with_its_age(self, fake: FakeAzure) -> None:
+    def test_each_market_has_its_price(self, fake: FakeAzure) -> None:
         fake.skus = [sku(T4, T4_FAMILY)]
         fake.prices = [price(T4, 0.658), price(T4, 0.21, meter="NC4as T4 v3 Spot")]
         on_demand, spot = AzureCloud().offers(REGION)
         assert (on_demand.market, on_demand.price_usd_hour) == ("on-demand", 0.658)
         assert (spot.market, spot.price_usd_hour) == ("spot", 0.21)
-        assert on_demand.as_of == datetime(2026, 11, 1, tzinfo=UTC)
+        assert datetime.now(UTC) - on_demand.as_of < timedelta(minutes=5)
         assert on_demand.availability_zones == ("1", "2")
 
     @pytest.mark.parametrize(
@@ -123,6 +123,20 @@ class TestQuotas:
         cores, spot = AzureCloud().quotas(REGION)
         assert (cores.covers, cores.market) == ((A100, T4), "on-demand")
         assert (spot.covers, spot.market, spot.limit) == ((A100, T4), "spot", 3)
+
+    def test_networks_and_addresses_are_limited_too(self, fake: FakeAzure) -> None:
+        fake.skus = [sku(T4, T4_FAMILY)]
+        fake.network_usages[REGION] = [usage("VirtualNetworks", 1000, 3), usage("PublicIPAddresses", 20, 5)]
+        networks, addresses = AzureCloud().quotas(REGION)
+        assert (networks.unit, networks.market, networks.covers) == ("hub", None, (T4,))
+        assert (addresses.unit, addresses.limit, addresses.used) == ("instance", 20, 5)
+
+    def test_the_long_list_of_sizes_is_read_once_a_region(self, fake: FakeAzure) -> None:
+        fake.skus = [sku(T4, T4_FAMILY)]
+        adapter = AzureCloud()
+        adapter.offers(REGION)
+        adapter.quotas(REGION)
+        assert fake.calls("Microsoft.Compute/skus") == 1
 
 
 class TestCheck:
