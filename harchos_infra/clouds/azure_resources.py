@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,19 @@ from harchos_infra.clouds.list_price import list_price_usd_hour
 from harchos_infra.clouds.marks import Marks, of_description, of_labels
 from harchos_infra.settings import Settings
 
+SETTLE_S = 60.0
+PAUSE_S = 2.0
+_SETTLING = (
+    "AnotherOperationInProgress",
+    "InUseNetworkSecurityGroupCannotBeDeleted",
+    "InUseSubnetCannotBeDeleted",
+    "NicInUse",
+    "NicReservedForAnotherVm",
+    "PublicIPAddressCannotBeDeleted",
+    "ReferencedResourceNotProvisioned",
+    "ResourceGroupBeingDeleted",
+    "RetryableError",
+)
 _GROUPS = "2021-04-01"
 _ASSIGNMENTS = "2022-04-01"
 _IDENTITIES = "2023-01-31"
@@ -98,14 +112,25 @@ def list_resources(session: AzureSession, *, run: str | None, hub: str | None) -
 
 
 def delete_resource(session: AzureSession, resource: Resource) -> None:
-    """Delete one resource and wait until it is gone; one that is gone already is no error."""
+    """Delete one resource and wait until it is gone; one that is gone already is no error.
+
+    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`.
+    """
     if resource.kind == "secret":
         _, vault, _, name = resource.id.split("/")
         session.delete_secret(vault, name)
-        return
+        return None
     if not resource.id.lower().startswith(f"/subscriptions/{session.subscription.lower()}/"):
         raise AzureError(f"{resource.kind} {resource.id} is not in subscription {session.subscription}")
-    session.delete(resource.id, _api_version(session, resource))
+    version = _api_version(session, resource)
+    until = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            return session.delete(resource.id, version)
+        except AzureError as error:
+            if error.code not in _SETTLING or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_S)
 
 
 def _api_version(session: AzureSession, resource: Resource) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,14 @@ from harchos_infra.clouds.marks import Marks, label_value, of_description, of_la
 from harchos_infra.settings import Settings
 
 _PAGE = 500
+SETTLE_S = 60.0
+PAUSE_S = 2.0
+_SETTLING = (
+    "resourceInUseByAnotherResource",
+    "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+    "resourceNotReady",
+    "RESOURCE_NOT_READY",
+)
 _GONE = ("notFound", "NOT_FOUND", "RESOURCE_NOT_FOUND")
 
 
@@ -70,21 +79,33 @@ def list_resources(session: GcpSession, *, run: str | None, hub: str | None) -> 
 
 
 def delete_resource(session: GcpSession, resource: Resource) -> None:
-    """Delete one resource and wait until it is gone; one that is gone already is no error."""
+    """Delete one resource and wait until it is gone; one that is gone already is no error.
+
+    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`.
+    """
     if not resource.id.startswith((f"projects/{session.project}/", "buckets/")):
         raise GcpError(f"{resource.kind} {resource.id} is not in project {session.project}")
-    try:
-        if resource.kind == "service-account":
-            session.call("DELETE", "iam", f"v1/{resource.id}")
-        elif resource.kind == "bucket-grant":
-            _withdraw(session, resource)
-        elif resource.kind == "secret":
-            session.call("DELETE", "secretmanager", f"v1/{resource.id}")
-        else:
-            _delete_compute(session, resource)
-    except GcpError as error:
-        if error.reason not in _GONE:
-            raise
+    until = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            return _delete(session, resource)
+        except GcpError as error:
+            if error.reason in _GONE:
+                return None
+            if error.reason not in _SETTLING or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_S)
+
+
+def _delete(session: GcpSession, resource: Resource) -> None:
+    if resource.kind == "service-account":
+        session.call("DELETE", "iam", f"v1/{resource.id}")
+    elif resource.kind == "bucket-grant":
+        _withdraw(session, resource)
+    elif resource.kind == "secret":
+        session.call("DELETE", "secretmanager", f"v1/{resource.id}")
+    else:
+        _delete_compute(session, resource)
 
 
 def _delete_compute(session: GcpSession, resource: Resource) -> None:

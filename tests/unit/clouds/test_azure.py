@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harchos_infra.clouds import azure_session
+from harchos_infra.clouds import azure_resources, azure_session
 from harchos_infra.clouds.azure import AzureCloud
 from harchos_infra.clouds.azure_error import AzureError
 from harchos_infra.clouds.cloud import Resource, cloud
@@ -49,6 +49,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeAzure]
     monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(azure_session, "BACKOFF_S", 0.001)
     monkeypatch.setattr(azure_session, "POLL_S", 0.01)
+    monkeypatch.setattr(azure_resources, "SETTLE_S", 0.05)
+    monkeypatch.setattr(azure_resources, "PAUSE_S", 0.01)
     with FakeAzure() as fake:
         for name, value in fake.environment.items():
             monkeypatch.setenv(name, value)
@@ -242,6 +244,15 @@ class TestDeletion:
         tear_down(adapter)
         for resource in found:
             adapter.delete(resource)
+
+    def test_what_is_not_free_at_once_is_waited_for(self, hub: FakeAzure) -> None:
+        adapter = AzureCloud()
+        machine, nic, *_ = adapter.list()
+        hub.drop(machine.id)
+        reserved = "Nic is reserved for another VM and cannot be deleted. Reserved for 180 s."
+        hub.fail("DELETE", refusal(400, "NicReservedForAnotherVm", reserved), times=2)
+        adapter.delete(nic)
+        assert nic.id not in hub.left
 
     def test_a_long_operation_that_fails_says_why(self, hub: FakeAzure) -> None:
         hub.operation_errors["virtualMachines"] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harchos_infra.clouds import gcp_session
+from harchos_infra.clouds import gcp_resources, gcp_session
 from harchos_infra.clouds.cloud import Resource, cloud
 from harchos_infra.clouds.gcp import GcpCloud
 from harchos_infra.clouds.gcp_error import GcpError
@@ -44,6 +44,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGcp]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(gcp_session, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(gcp_resources, "SETTLE_S", 0.05)
+    monkeypatch.setattr(gcp_resources, "PAUSE_S", 0.01)
     monkeypatch.setattr(gcp_session, "RETRY_FOR_S", 0.1)
     with FakeGcp() as fake:
         for name, value in fake.environment(tmp_path).items():
@@ -262,6 +264,16 @@ class TestDeletion:
             "message": "The resource was not found",
         }
         adapter.delete(adapter.list()[0])
+
+    def test_what_is_not_free_at_once_is_waited_for(self, hub: FakeGcp) -> None:
+        busy = "The subnetwork resource 's' is already being used by 'i'"
+        adapter = GcpCloud()
+        subnetwork = next(r for r in adapter.list() if r.kind == "subnetwork")
+        for path in [p for p in hub.left if "/instances/" in p]:
+            hub.drop(path)
+        hub.fail("DELETE", refusal(400, busy, "resourceInUseByAnotherResource"), times=2)
+        adapter.delete(subnetwork)
+        assert subnetwork.id not in hub.left
 
     def test_an_operation_that_ends_in_an_error_says_which(self, hub: FakeGcp) -> None:
         hub.operation_errors["instances"] = {"code": "INTERNAL_ERROR", "message": "Internal error. (12-34)"}
