@@ -9,13 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harchos_infra.hub.mailbox import Mailbox, MailboxError, can_hold
+from harchos_infra.hub.mailbox import Mailbox, can_hold
 
 _BLOCK_BYTES = 1 << 20
 
 
 class ChangingError(Exception):
     """A file changed while it was being read; says which."""
+
+
+class DamagedError(Exception):
+    """What lies in the mailbox is not what its manifest says, and will not be later; says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +67,15 @@ def upload(mailbox: Mailbox, directory: Path, path: str, name: str) -> Item:
 
 
 def download(mailbox: Mailbox, name: str, item: Item, directory: Path) -> None:
-    """Bring one file back and check it. Raises MailboxError, also when it is not what the manifest says."""
+    """Bring one file back and check it. Raises DamagedError, MailboxError."""
     target = (directory / item.path).resolve()
     if not target.is_relative_to(directory.resolve()):
-        raise MailboxError(f"{item.path} leads out of its directory")
+        raise DamagedError(f"{item.path} leads out of its directory")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not mailbox.get_file(name, target):
-        raise MailboxError(f"{name} is missing")
+        raise DamagedError(f"{name} is missing")
     if target.stat().st_size != item.bytes or sha256(target) != item.sha256:
-        raise MailboxError(f"{name} is not what its manifest says")
+        raise DamagedError(f"{name} is not what its manifest says")
 
 
 def sha256(file: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 
 from harchos_infra.cli.main import main
 from support.command import Document, Harchos
+from support.object_stores import Services, Store, bucket
 
 if TYPE_CHECKING:
     from support.aws_server import AwsServer
@@ -73,3 +75,29 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
         monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
         monkeypatch.delenv("AWS_PROFILE", raising=False)
         yield server
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """Run servers of S3, Google Cloud Storage and Azure Blob as tests want them."""
+    running = Services()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def new_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Store]]:
+    """Make new buckets; this process is led to the last of each kind, and to nothing but loopback."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+    with ExitStack() as stack:
+
+        def make(kind: str) -> Store:
+            made = stack.enter_context(bucket(services[kind]))
+            for name, value in made.environment.items():
+                monkeypatch.setenv(name, value)
+            return made
+
+        yield make
