@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from harchos_infra.clouds import azure_resources, azure_session, gcp_resources, gcp_session
+from harchos_infra.clouds.azure import AzureCloud
+from harchos_infra.clouds.gcp import GcpCloud
 from support import fake_azure
 from support.command import Harchos
 from support.fake_azure import VAULT, FakeAzure, refusal
-from support.fake_gcp import FakeGcp
+from support.fake_gcp import PROJECT, FakeGcp
+from support.module_workspace import Workspace
+from support.schema_replay import Replay
+from support.schema_replay.answers import SUBSCRIPTION as REPLAYED
+from support.schema_replay.world import Existing
+from support.terraformed import PARTS, into_azure, into_gcp
 
 SETTINGS = f"""\
 gcp.mailbox: gs://mbox/prefix
@@ -21,6 +29,7 @@ azure.mailbox: az://mbox/hubs
 azure.key_vault: {VAULT}
 """
 ON_GCP, ON_AZURE = ("llm-abc123", "llm-abc123-h1"), ("sft-def456", "sft-def456-h1")
+EXPIRES = (datetime.now(UTC) + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
 T4 = "Standard_NC4as_T4_v3"
 
 
@@ -106,6 +115,52 @@ def test_a_lock_of_somebody_else_is_told(azure: FakeAzure, harchos: Harchos) -> 
     code, out, err = harchos("sweep", "--cloud", "azure", "--yes")
     assert code == 1
     assert "lock" in out + err
+
+
+def of_module(provider: str, module: str, example: str, folder: Path, **variables: str) -> list[Existing]:
+    """Apply an example of a module and forget its state; returns what Terraform made."""
+    with Replay(providers=[provider]) as replay:
+        made = Workspace.of(replay, folder, module, f"examples/{example}", variables | {"expires": EXPIRES})
+        made.succeeds("apply", "-auto-approve")
+        return replay.world.existing
+
+
+@pytest.mark.parametrize("example", ["minimal", "complete"])
+def test_what_the_module_makes_on_google_cloud_goes_though_terraforms_state_is_lost(
+    gcp: FakeGcp, tmp_path: Path, example: str, harchos: Harchos
+) -> None:
+    made = of_module("google", "gcp-hub", example, tmp_path, project=PROJECT, mailbox="gs://mbox/harchos")
+    into_gcp(made, gcp)
+    listed = GcpCloud().list()
+    disks = sum(each.type == "google_compute_instance" for each in made)
+    assert len(listed) == sum(each.type not in PARTS for each in made) + disks
+    assert {resource.hub for resource in listed} == {hub_of(made)}
+    code, out, err = harchos("sweep", "--cloud", "gcp", "--foreign", "--yes")
+    assert code == 0, out + err
+    assert gcp.left == []
+    assert [b["members"] for b in gcp.policies["mbox"]["bindings"]] == [["user:ada@example.com"]]
+
+
+@pytest.mark.parametrize("example", ["minimal", "complete"])
+def test_what_the_module_makes_on_azure_goes_though_terraforms_state_is_lost(
+    azure: FakeAzure, tmp_path: Path, example: str, harchos: Harchos
+) -> None:
+    before = azure.left
+    mailbox = "az://acmemailbox/hubs/team"
+    made = of_module("azurerm", "azure-hub", example, tmp_path, subscription=REPLAYED, mailbox=mailbox)
+    into_azure(made, azure)
+    listed = AzureCloud().list()
+    disks = sum(each.type == "azurerm_linux_virtual_machine" for each in made)
+    assert len(listed) == sum(each.type not in PARTS for each in made) + disks
+    assert {resource.hub for resource in listed} == {hub_of(made)}
+    code, out, err = harchos("sweep", "--cloud", "azure", "--foreign", "--yes")
+    assert code == 0, out + err
+    assert azure.left == before
+
+
+def hub_of(made: list[Existing]) -> str:
+    tags = next(each.tags for each in made if each.tags)
+    return tags.get("harchos:hub") or tags["harchos-hub"]
 
 
 def test_doctor_is_content_with_clouds_that_have_all(

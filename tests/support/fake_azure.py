@@ -148,7 +148,7 @@ class FakeAzure(RestServer):
         self, group: str, type_: str, name: str, tags: Mapping[str, str] | None = None, **properties: Any
     ) -> str:
         """Put a resource into a resource group; returns its id."""
-        id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/{type_}/{name}"
+        id = self.id(group, type_, name)
         self.resources[id] = {
             "id": id,
             "name": name,
@@ -158,6 +158,10 @@ class FakeAzure(RestServer):
             "properties": {"provisioningState": "Succeeded"} | properties,
         }
         return id
+
+    def id(self, group: str, type_: str, name: str) -> str:
+        """Return the id of a resource in a resource group."""
+        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/{type_}/{name}"
 
     def add_hub(
         self, run: str, hub: str, *, nodes: int = 1, size: str = "Standard_NC4as_T4_v3", spot: bool = False
