@@ -62,7 +62,7 @@ def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAzure]:
     with FakeAzure() as fake:
         for name, value in fake.environment.items():
             monkeypatch.setenv(name, value)
-        fake.add("harchos", "Microsoft.Storage/storageAccounts", "mbox")
+        fake.add_mailbox("mbox", "hubs")
         yield fake
 
 
@@ -166,6 +166,7 @@ def hub_of(made: list[Existing]) -> str:
 def test_doctor_is_content_with_clouds_that_have_all(
     gcp: FakeGcp, azure: FakeAzure, harchos: Harchos
 ) -> None:
+    azure.usages["westeurope"] = [fake_azure.usage("standardNCASv3_T4Family", 4, 0)]
     _, out, _ = harchos("doctor", "gcp", "azure", "--format", "json")
     places = {place["place"]: place for place in json.loads(out)["places"]}
     assert places["gcp"]["ready"] and places["azure"]["ready"], out

@@ -228,6 +228,13 @@ class FakeAzure(RestServer):
         id = f"https://{VAULT}.vault.azure.net/secrets/{whole}"
         self.secrets[whole] = {"id": id, "attributes": {"enabled": True}, "tags": tags}
 
+    def add_mailbox(self, account: str, container: str) -> None:
+        """Put a storage account with a container into the shared resource group."""
+        id = self.add("harchos", "Microsoft.Storage/storageAccounts", account, allowBlobPublicAccess=False)
+        within = f"{id}/blobServices/default/containers/{container}"
+        kind = "Microsoft.Storage/storageAccounts/blobServices/containers"
+        self.resources[within] = {"id": within, "name": container, "type": kind, "properties": {}}
+
     @property
     def left(self) -> list[str]:
         """Everything that exists but the shared resource group, by id."""
@@ -343,7 +350,7 @@ class FakeAzure(RestServer):
 
     def _everything(self, request: Request) -> Answer:
         """Answer the list of everything; like Azure's, without tags where a filter by tag is asked for."""
-        found = [r for r in self.resources.values() if r["type"] != _ASSIGNMENT] + self.ghosts
+        found = [r for r in self.resources.values() if "location" in r] + self.ghosts
         shown = [{k: r[k] for k in ("id", "name", "type", "location", "tags") if k in r} for r in found]
         if wanted := re.fullmatch(
             r"tagName eq '(.*?)'( and tagValue eq '(.*)')?", request.query.get("$filter", "")

@@ -435,7 +435,10 @@ class FakeGcp(RestServer):
             return Answer(200, {})
         return Answer(200, held[path])
 
-    def _of_bucket(self, request: Request, name: str, part: str = "") -> Answer:
+    def _of_bucket(self, request: Request, name: str, part: str = "", test: str = "") -> Answer:
+        if test:
+            asked = request.every("permissions")
+            return Answer(200, {"permissions": [p for p in asked if not self._lacks(p)]})
         verb = {"": "get", "iam": "setIamPolicy" if request.method == "PUT" else "getIamPolicy"}[part]
         self._permit(f"storage.buckets.{verb}", f"projects/_/buckets/{name}")
         if name not in self.buckets:
@@ -452,9 +455,14 @@ class FakeGcp(RestServer):
         self.policies[name] = {**request.body, "etag": str(int(policy["etag"]) + 1)}
         return Answer(200, self.policies[name])
 
+    def add_bucket(self, name: str) -> None:
+        """Put a bucket as docs/clouds/gcp.md makes it."""
+        access = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"}
+        self.buckets[name] = {"name": name, "location": "EUROPE-NORTH1", "iamConfiguration": access}
+
     def grant(self, bucket: str, member: str, description: str | None) -> None:
         """Let a member into a bucket, as the module does: by a condition with a description."""
-        self.buckets.setdefault(bucket, {"name": bucket, "location": "EUROPE-NORTH1"})
+        self.add_bucket(bucket)
         policy = self.policies.setdefault(bucket, {"version": 3, "etag": "1", "bindings": []})
         binding: dict[str, Any] = {"role": "roles/storage.objectUser", "members": [member]}
         if description:

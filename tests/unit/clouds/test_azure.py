@@ -289,7 +289,8 @@ class TestDeletion:
 
 def test_the_least_role_is_enough_for_all_that_the_adapter_does(hub: FakeAzure, tmp_path: Path) -> None:
     (tmp_path / "home/config.yaml").write_text(f"azure.key_vault: {VAULT}\nazure.mailbox: az://mbox/c\n")
-    hub.add("harchos", "Microsoft.Storage/storageAccounts", "mbox")
+    hub.add_mailbox("mbox", "c")
+    hub.usages["westeurope"] = [fake_azure.usage("standardNCASv3_T4Family", 4, 0)]
     role = json.loads((share_directory("configs") / "iam" / "azure-controller-role.json").read_text())
     hub.granted = set(role["Actions"])
     hub.permissions = [{"actions": role["Actions"], "notActions": []}]
