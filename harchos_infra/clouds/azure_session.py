@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -156,8 +157,6 @@ class AzureSession:
 
     @cached_property
     def _credential(self) -> Any:
-        import logging
-
         from azure.identity import DefaultAzureCredential
 
         logging.getLogger("azure").addHandler(logging.NullHandler())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -101,6 +102,8 @@ class FakeGcp(RestServer):
         """By a part of the target's path: the error with which its operation ends."""
         self.page_size = 500
         self.polls = 1
+        self.hold_s = 0.0
+        """How long `wait` holds back its answer; Google's does for up to two minutes."""
         self.signed_in = True
         """False: the token server refuses the key, and the APIs refuse what it signs."""
         self.deleted: list[str] = []
@@ -403,6 +406,8 @@ class FakeGcp(RestServer):
             raise refusal(
                 404, f"The resource 'projects/{PROJECT}/{'/'.join(rest)}' was not found", "notFound"
             )
+        if rest[-1] == "wait":
+            time.sleep(self.hold_s)
         done, polls = self._operations[name]
         self._operations[name] = (done, polls - 1)
         if polls > 1:

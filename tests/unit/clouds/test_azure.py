@@ -169,6 +169,9 @@ class TestListing:
         assert running == 0.658
         assert given_back is None
 
+    def test_an_address_costs_something_by_itself(self, hub: FakeAzure) -> None:
+        assert of_kind(AzureCloud().list(), "address").price_usd_hour == 0.005
+
     def test_a_machine_that_is_only_stopped_goes_on_being_paid_for(self, hub: FakeAzure) -> None:
         (machine,) = (r for r in hub.resources if "/virtualMachines/" in r)
         hub.resources[machine]["properties"]["instanceView"] = {"statuses": [{"code": "PowerState/stopped"}]}
