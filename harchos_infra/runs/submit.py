@@ -19,6 +19,7 @@ from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.job import HubSettings, job_document
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_url
+from harchos_infra.workload import ttl
 from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
 
@@ -35,6 +36,8 @@ class Submission:
     signal: str | None
     """The `--signal` option; None for the default one."""
     settings: HubSettings
+    policy: Mapping[str, str] | None = None
+    """Record of the policy that the run keeps to from now on; None: that of the plan."""
 
 
 def plan_hash(plan: Plan) -> str:
@@ -56,10 +59,18 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     _stage(submission, run, hub)
     values = _first_row(submission, run, now=now)
     try:
-        return ledger.add_run(values, plan.to_json(), owner=owner, once=once)
+        return ledger.add_run(values, _accepted(submission), owner=owner, once=once)
     except HarchosError:
         _unstage(run, hub)
         raise
+
+
+def _accepted(submission: Submission) -> dict[str, Any]:
+    """Return the plan as it was accepted: under the policy that held then, not when the plan was made."""
+    document = submission.plan.to_json()
+    if submission.policy is not None:
+        document["inputs"]["policy"] = dict(submission.policy)
+    return document
 
 
 def check_runs(plan: Plan) -> None:
@@ -132,7 +143,7 @@ def ttl_s(submission: Submission) -> float:
 
 def default_ttl_s(segment: Segment) -> float:
     """Return a hub's time to live in seconds where its workload sets none."""
-    return 1.5 * (segment.end - segment.start).total_seconds() + 1800
+    return ttl.default_ttl_s((segment.end - segment.start).total_seconds())
 
 
 def _stage(submission: Submission, run: str, hub: str) -> None:
