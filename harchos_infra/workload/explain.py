@@ -62,8 +62,9 @@ def explain(
     """Return pydantic's errors as problems at their places in the text.
 
     `keys` gives the keys that the kind of document knows. A key that is missing because it is misspelt is
-    reported once, where it stands.
+    reported once, where it stands; a list that is too short only for its wrong items is not reported.
     """
+    errors = [error for error in errors if error["type"] != "too_short" or not error["input"]]
     meant = {
         (*error["loc"][:-1], near)
         for error in errors
@@ -131,7 +132,7 @@ def _message(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
         return _not_one_of(str(value), str(context["expected"]), shown)
     if kind == "string_pattern_mismatch":
         return f"{shown} is not a valid {_noun(path)}", _pattern_hint(path)
-    if kind == "string_too_short":
+    if kind in ("string_too_short", "too_short"):
         return "is empty", None
     return f"{shown} is not valid: {error['msg']}", None
 
@@ -164,7 +165,8 @@ def _noun(path: Path) -> str:
     named = [part for part in path if isinstance(part, str)]
     if "byGpu" in named or named[-2:] == ["gpu", "type"]:
         return "GPU model"
-    return {"regions": "region", "homeRegion": "region"}.get(named[-1], named[-1])
+    nouns = {"regions": "region", "homeRegion": "region", "instanceTypes": "instance type"}
+    return nouns.get(named[-1], named[-1])
 
 
 def _pattern_hint(path: Path) -> str | None:
