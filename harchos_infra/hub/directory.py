@@ -16,12 +16,14 @@ MARK_DIRECTORY = "HARCHOS_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which hub this is, where its mailbox is and when it ends (ISO time)."""
+    """Which hub this is, where its mailbox is, when it ends (ISO time), and whose machine it runs on."""
 
     mailbox: str
     run: str
     hub: str
     expires: str
+    cloud: str = "local"
+    """`local`, `aws`, `gcp` or `azure`: whom to ask for a spot notice."""
 
     def marks(self) -> dict[str, str]:
         """Return the environment that every process of the hub carries."""
@@ -52,7 +54,13 @@ class Directory:
         """Return what was recorded, else what the hub's own processes say of themselves; None if neither."""
         value = self._read("hub.json") or {}
         try:
-            return Identity(**{name: str(value[name]) for name in ("mailbox", "run", "hub", "expires")})
+            return Identity(
+                mailbox=str(value["mailbox"]),
+                run=str(value["run"]),
+                hub=str(value["hub"]),
+                expires=str(value["expires"]),
+                cloud=str(value.get("cloud", "local")),
+            )
         except (TypeError, KeyError):
             return self._identity_from_processes()
 

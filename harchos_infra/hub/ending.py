@@ -8,9 +8,12 @@ from types import FrameType
 
 from harchos_infra.hub import proc
 from harchos_infra.hub.control import Control
+from harchos_infra.hub.spot_notice import SpotNotice
 from harchos_infra.hub.ttl import Ttl
 
 EXPIRED_GRACE_S = 10.0
+_JOB_SHARE = 0.5
+"""Of the time until a spot machine goes: for the job to save; the rest is for the upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +26,14 @@ class Ending:
 
 
 class Endings:
-    """Watches the TTL, the agent's signals and the controller."""
+    """Watches the TTL, the agent's signals, the cloud's spot notice and the controller."""
 
     def __init__(self, ttl: Ttl) -> None:
         self._ttl = ttl
         self._signalled: str | None = None
         self._guard_died = False
         self.control: Control | None = None
+        self.spot: SpotNotice | None = None
 
     def take_signals(self) -> None:
         """SIGTERM asks for a graceful end; SIGUSR1 comes from the kernel when the guard has died."""
@@ -47,6 +51,9 @@ class Endings:
             return Ending(
                 "expired", f"the hub's time to live ended at {self._ttl.expires.isoformat()}", EXPIRED_GRACE_S
             )
+        notice = self.spot.notice if self.spot else None
+        if notice:
+            return Ending("stopped", f"spot notice: {notice.why}", notice.left_s() * _JOB_SHARE)
         if self._signalled:
             return Ending("stopped", self._signalled, None)
         if self.control and self.control.end:

@@ -23,6 +23,8 @@ _TICK_S = 1.0
 _EXPIRED_WORKER_S = 30.0
 _PUBLISH_S = 60.0
 _PUBLISH_PAUSE_S = 2.0
+EXIT_CODES = {"succeeded": 0, "failed": 1, "stopped": 3, "expired": 4}
+"""By the final phase of the hub."""
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -34,8 +36,8 @@ class Guard:
         self._identity = identity
         self._ttl = Ttl.parse(identity.expires)
 
-    def run(self) -> None:
-        """Wait until the worker has ended or must; leave nothing of the hub behind."""
+    def run(self) -> int:
+        """Wait until the worker has ended or must; leave nothing of the hub behind; return how it ended."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         spare = frozenset((os.getpid(),))
         for left in sweep(self._identity.hub, spare=spare):
@@ -52,6 +54,8 @@ class Guard:
         self._close_status(phase, reason)
         cgroup.leave()
         cgroup.remove()
+        last = self._directory.status() or {}
+        return EXIT_CODES.get(str(last.get("phase")), EXIT_CODES[phase])
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -98,10 +102,10 @@ def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def main(directory: Path) -> None:
-    """Run as the guard of the hub in this directory."""
+def main(directory: Path) -> int:
+    """Run as the guard of the hub in this directory; return its exit code."""
     where = Directory(directory)
     identity = where.identity()
     if identity is None:
         sys.exit(f"{directory}: hub.json cannot be read")
-    Guard(where, identity).run()
+    return Guard(where, identity).run()

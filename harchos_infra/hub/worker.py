@@ -30,6 +30,7 @@ from harchos_infra.hub.outputs import reported_units, upload_outputs
 from harchos_infra.hub.power import PowerSampler
 from harchos_infra.hub.runner import Runner, RunnerError
 from harchos_infra.hub.runners import choose_runner
+from harchos_infra.hub.spot_notice import SpotNotice
 from harchos_infra.hub.status import now
 from harchos_infra.hub.ttl import Ttl
 from harchos_infra.hub.workdir import unpack
@@ -41,6 +42,7 @@ _STORE_PAUSE_S = 2.0
 _CLOSE_S = 10.0
 _INSIST_S = 10.0
 _TOKENS_S = 2.0
+_NODE = ("HARCHOS_NODE", "HARCHOS_NODES")
 
 
 class Worker:
@@ -51,6 +53,8 @@ class Worker:
         self._identity = identity
         self._mailbox = Mailbox(identity.mailbox, identity.run, identity.hub)
         self._endings = Endings(Ttl.parse(identity.expires))
+        if identity.cloud != "local":
+            self._endings.spot = SpotNotice(identity.cloud)
         self._cgroup = Cgroup(identity.hub)
         self._cgroup.create()
         self._cgroup.join("agent")
@@ -182,6 +186,7 @@ class Worker:
             **job.env,
             **{name: secrets[name] for name in job.secret_names if name in secrets},
             **self._identity.marks(),
+            **{name: os.environ[name] for name in _NODE if name in os.environ},
             "HARCHOS_OUTPUT_DIR": places.outputs,
             "HARCHOS_CHECKPOINT_DIR": places.checkpoints,
             **({"HARCHOS_PORT": str(job.service.port)} if job.service else {}),

@@ -1,0 +1,245 @@
+"""What a rented machine does before it has the agent, and after: its identity, signed reads, its own removal.
+
+Standard library only. Cloud-init puts this file on the machine as it is (`terraform/modules/hub-boot`), where
+`instance.py boot` fetches the agent and becomes it, and `instance.py leave` gives the machine back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+_METADATA = "http://169.254.169.254"
+"""Where all three clouds answer a machine that asks who it is; `HARCHOS_METADATA` is another address."""
+_MANAGEMENT = {"gcp": "https://compute.googleapis.com", "azure": "https://management.azure.com"}
+"""The clouds' own interfaces; `HARCHOS_MANAGEMENT` is another address."""
+
+_T = TypeVar("_T")
+_PATIENCE_S = 120.0
+_LONGEST_PAUSE_S = 15.0
+_ANSWER_S = 60.0
+_LEAVE_S = 20.0
+_EMPTY = hashlib.sha256(b"").hexdigest()
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class MissingError(Exception):
+    """There is no such object: waiting does not help."""
+
+
+def object_request(mailbox: str, name: str) -> urllib.request.Request:
+    """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
+
+    Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own.
+    Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    """
+    root = urlsplit(mailbox)
+    key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")
+    if root.scheme == "s3":
+        return _s3_request(root.netloc, key)
+    if root.scheme == "gs":
+        base = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
+        headers = {} if "STORAGE_EMULATOR_HOST" in os.environ else {"Authorization": _gcp_bearer()}
+        return urllib.request.Request(f"{base.rstrip('/')}/{root.netloc}/{key}", headers=headers)
+    if root.scheme == "az":
+        default = f"https://{root.netloc}.blob.core.windows.net"
+        base = os.environ.get("AZURE_STORAGE_ENDPOINT", default)
+        bearer = _azure_bearer("https://storage.azure.com/")
+        return urllib.request.Request(
+            f"{base.rstrip('/')}/{key}", headers={"Authorization": bearer, "x-ms-version": "2021-12-02"}
+        )
+    raise ValueError(f"{mailbox}: a machine can read s3://, gs:// and az:// only")
+
+
+def fetch(mailbox: str, name: str, path: Path) -> None:
+    """Write an object to a file, trying for two minutes: a new machine's role may not count at once.
+
+    Raises MissingError if there is no such object, OSError with the last reason for anything else.
+    """
+
+    def get() -> bytes:
+        request = object_request(mailbox, name)
+        try:
+            with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
+                data: bytes = answer.read()
+                return data
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise MissingError(f"there is no {name} in {mailbox}") from error
+            said = error.read(300).decode(errors="replace")
+            raise OSError(f"{name} in {mailbox}: {error}: {said}") from error
+
+    path.write_bytes(_patiently(get, _PATIENCE_S))
+
+
+def metadata(path: str, headers: Mapping[str, str], method: str = "GET") -> bytes:
+    """Return what the machine's metadata service says, never through a proxy. Raises OSError."""
+    address = os.environ.get("HARCHOS_METADATA", _METADATA)
+    request = urllib.request.Request(address + path, headers=dict(headers), method=method)
+    with _DIRECT.open(request, timeout=5) as answer:
+        data: bytes = answer.read()
+        return data
+
+
+def aws_metadata(path: str) -> bytes:
+    """Return a path of the AWS metadata service, version 2. Raises OSError."""
+    token = metadata("/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "300"}, "PUT")
+    return metadata(f"/latest/{path}", {"X-aws-ec2-metadata-token": token.decode()})
+
+
+def gcp_metadata(path: str) -> str:
+    """Return a path of Google's metadata service. Raises OSError."""
+    return metadata(f"/computeMetadata/v1/{path}", {"Metadata-Flavor": "Google"}).decode()
+
+
+def azure_metadata(path: str) -> Any:
+    """Return a path of Azure's metadata service, parsed. Raises OSError."""
+    return json.loads(metadata(f"/metadata/{path}", {"Metadata": "true"}))
+
+
+def give_back(cloud: str) -> None:
+    """Have the cloud delete this machine where being powered off does not end its bill. Raises OSError.
+
+    AWS terminates what powers itself off. Google keeps its disk until `max_run_duration`; a powered-off
+    machine of Azure is billed as if it ran, so it is deallocated where it may not be deleted.
+    """
+    address = os.environ.get("HARCHOS_MANAGEMENT") or _MANAGEMENT.get(cloud, "")
+    if cloud == "gcp":
+        project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
+        where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
+        _call("DELETE", address + where, _gcp_bearer())
+    elif cloud == "azure":
+        said = azure_metadata("instance/compute?api-version=2021-02-01")
+        machine = (
+            f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
+            f"/providers/Microsoft.Compute/virtualMachines/{said['name']}"
+        )
+        bearer = _azure_bearer(f"{_MANAGEMENT[cloud]}/")
+        try:
+            _call("DELETE", f"{machine}?api-version=2024-07-01", bearer)
+        except urllib.error.HTTPError as error:
+            if error.code != 403:
+                raise
+            _call("POST", f"{machine}/deallocate?api-version=2024-07-01", bearer)
+
+
+def _s3_request(bucket: str, key: str) -> urllib.request.Request:
+    access_key, secret_key, token = _aws_credentials()
+    region = os.environ.get("AWS_REGION") or aws_metadata("meta-data/placement/region").decode()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    url = f"{(endpoint or f'https://s3.{region}.amazonaws.com').rstrip('/')}/{bucket}/{key}"
+    headers = aws_signature(url, region, access_key, secret_key, token, datetime.now(UTC))
+    return urllib.request.Request(url, headers=headers)
+
+
+def aws_signature(
+    url: str, region: str, access_key: str, secret_key: str, token: str | None, at: datetime
+) -> dict[str, str]:
+    """Return the headers that sign a GET of S3 by Signature Version 4."""
+    parts = urlsplit(url)
+    moment = at.strftime("%Y%m%dT%H%M%SZ")
+    headers = {"host": parts.netloc, "x-amz-content-sha256": _EMPTY, "x-amz-date": moment}
+    if token:
+        headers["x-amz-security-token"] = token
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    canonical = f"GET\n{parts.path}\n\n{lines}\n{names}\n{_EMPTY}"
+    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = f"AWS4{secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}".encode(), "sha256").hexdigest()
+    credential = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}"
+    return {**headers, "Authorization": f"{credential}, SignedHeaders={names}, Signature={signature}"}
+
+
+def _aws_credentials() -> tuple[str, str, str | None]:
+    if "AWS_ACCESS_KEY_ID" in os.environ:
+        environment = os.environ
+        return (
+            environment["AWS_ACCESS_KEY_ID"],
+            environment["AWS_SECRET_ACCESS_KEY"],
+            environment.get("AWS_SESSION_TOKEN"),
+        )
+    roles = "meta-data/iam/security-credentials/"
+    said = json.loads(aws_metadata(roles + aws_metadata(roles).decode().split()[0]))
+    return said["AccessKeyId"], said["SecretAccessKey"], said["Token"]
+
+
+def _gcp_bearer() -> str:
+    said = json.loads(gcp_metadata("instance/service-accounts/default/token"))
+    return f"Bearer {said['access_token']}"
+
+
+def _azure_bearer(resource: str) -> str:
+    query = f"api-version=2018-02-01&resource={quote(resource, safe='')}"
+    return f"Bearer {azure_metadata(f'identity/oauth2/token?{query}')['access_token']}"
+
+
+def _call(method: str, url: str, bearer: str) -> None:
+    body = b"" if method == "POST" else None
+    request = urllib.request.Request(url, data=body, method=method, headers={"Authorization": bearer})
+    urllib.request.urlopen(request, timeout=_LEAVE_S).close()
+
+
+def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
+    """Do it again and again, with longer and longer pauses, while it raises OSError."""
+    until, pause_s = time.monotonic() + patience_s, 0.5
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if time.monotonic() + pause_s > until:
+                raise
+            print(f"harchos: {error}; tried again", file=sys.stderr, flush=True)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def boot(hub: Mapping[str, str], program: Path) -> None:
+    """Fetch the agent that the controller left in the hub's mailbox, and become it."""
+    for name in ("agent.pyz", "obstore.whl"):
+        fetch(hub["mailbox"], f"{hub['run']}/{hub['hub']}/{name}", program / name)
+    with zipfile.ZipFile(program / "obstore.whl") as wheel:
+        wheel.extractall(program / "site")
+    os.environ["PYTHONPATH"] = str(program / "site")
+    if hub["cloud"] == "aws" and "AWS_REGION" not in os.environ:
+        os.environ["AWS_REGION"] = aws_metadata("meta-data/placement/region").decode()
+    options = [f"--{name}={hub[name]}" for name in ("cloud", "mailbox", "run", "hub", "expires")]
+    agent = [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *options]
+    os.execv(sys.executable, agent)
+
+
+def main(words: list[str]) -> int:
+    """`boot`: become the agent. `leave`: give this machine back."""
+    program = Path(__file__).resolve().parent
+    try:
+        hub = json.loads((program / "boot.json").read_text(encoding="utf-8"))
+        os.environ.update(hub["environment"])
+        if words == ["boot"]:
+            boot(hub, program)
+        elif words == ["leave"]:
+            give_back(hub["cloud"])
+        else:
+            raise ValueError("usage: instance.py boot | leave")
+    except (OSError, ValueError, KeyError, IndexError, MissingError) as error:
+        print(f"harchos: error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+../../../harchos_infra/hub/instance.py
