@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Literal, Protocol
 
+from harchos_infra.catalog.offer import Market
 from harchos_infra.errors import HarchosError
 
 WITH_HUBS = frozenset({"local"})
@@ -28,6 +32,61 @@ class Resource:
     """What a user recognises it by: a command line, a name."""
     price_usd_hour: float | None
     """None: this resource has no price of its own."""
+    region: str | None = None
+    """Region on a rented cloud; None for what is global there, and on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOffer:
+    """What a cloud said just now of an instance type in a region on a market."""
+
+    region: str
+    instance_type: str
+    market: Market
+    price_usd_hour: float | None
+    """Of one node; on the spot market that of the cheapest zone. None: offered, but no price is told."""
+    availability_zones: tuple[str, ...]
+    """Zones in which it is offered; empty where the cloud names none."""
+    as_of: datetime
+    """When the price began to hold, as the cloud says, else when it was asked."""
+    source: str
+    """The interface that told the price: `ec2:DescribeSpotPriceHistory`."""
+
+
+QuotaUnit = Literal["vcpu", "gpu", "instance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of something an account may rent in a region, and how much of it is taken."""
+
+    region: str
+    name: str
+    """As the cloud's console shows it."""
+    code: str
+    """What a request to raise it names: `L-417A185B`, `NVIDIA_A100_GPUS`."""
+    covers: tuple[str, ...]
+    """Beginnings of the names of the instance types that it limits: `p4d.`, `a2-highgpu-`."""
+    market: Market
+    unit: QuotaUnit
+    limit: float
+    used: float | None
+    """None: the cloud does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that hubs on a cloud need, and whether it is there."""
+
+    subject: str
+    """`credentials`, `mailbox`, `permissions`, `quota`…"""
+    ok: bool
+    what: str
+    """What was found, with names and numbers."""
+    hint: str | None = None
+    """What to do where it is missing: a command, or the least policy that grants it."""
+    required: bool = True
+    """False: hubs can be made without it."""
 
 
 class Cloud(Protocol):
@@ -54,12 +113,75 @@ class Cloud(Protocol):
         ...
 
 
+class RentedCloud(Cloud, Protocol):
+    """A cloud that rents machines. `identity` is `ACCOUNT PRINCIPAL`: the account is its first word.
+
+    Every method raises HarchosError where the cloud refuses, naming the region and the permission.
+    """
+
+    def regions(self) -> Sequence[str]:
+        """Return the regions that the account may use, by name."""
+        ...
+
+    def offers(self, region: str) -> Sequence[LiveOffer]:
+        """Return the GPU machines offered in a region, on both markets, with today's prices."""
+        ...
+
+    def quotas(self, region: str) -> Sequence[Quota]:
+        """Return the quotas that limit GPU machines in a region."""
+        ...
+
+    def check(self) -> Sequence[Finding]:
+        """Return what hubs here need and whether it is there; what is missing is no error."""
+        ...
+
+
+RENTED: tuple[str, ...] = ("aws", "gcp", "azure")
+"""Clouds that rent machines."""
+_ADAPTERS = {
+    "aws": ("harchos_infra.clouds.aws", "AwsCloud", "boto3"),
+    "gcp": ("harchos_infra.clouds.gcp", "GcpCloud", "google.cloud.compute_v1"),
+    "azure": ("harchos_infra.clouds.azure", "AzureCloud", "azure.mgmt.compute"),
+}
+
+
 def cloud(name: str) -> Cloud:
-    """Return the adapter of a provider."""
+    """Return the adapter of a provider; HarchosError where its SDK is not installed."""
     if name == "local":
         from harchos_infra.clouds.local import LocalCloud
 
         return LocalCloud()
-    raise HarchosError(
-        f"hubs on {name} come with a later release", hint="run the plan on this machine: add --rehearse"
-    )
+    return rented_cloud(name)
+
+
+def rented_cloud(name: str) -> RentedCloud:
+    """Return the adapter of a cloud that rents machines; HarchosError where its SDK is not installed."""
+    if name not in _ADAPTERS:
+        raise HarchosError(f"unknown cloud {name!r}", hint=f"known: {', '.join(RENTED)}")
+    module, adapter, sdk = _ADAPTERS[name]
+    if not _is_installed(sdk):
+        raise HarchosError(
+            f"{name} needs {sdk}, which is not installed", hint=f"pip install 'harchos-infra[{name}]'"
+        )
+    made: RentedCloud = getattr(import_module(module), adapter)()
+    return made
+
+
+def require_same_account(adapter: Cloud, recorded: str) -> None:
+    """Raise HarchosError unless `adapter` acts on the account of `recorded`, an earlier `identity()`.
+
+    Another user or role of the same account is the same: its listing shows the same hubs.
+    """
+    present = adapter.identity()
+    if present.split(" ")[0] != recorded.split(" ")[0]:
+        raise HarchosError(
+            f"the hub was made in {adapter.name} account {recorded}, but these credentials are of {present}",
+            hint="use credentials of the account that the hub is in; nothing was deleted",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,126 @@
+"""What hubs on Google Cloud need, looked at one by one for `harchos doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from harchos_infra.clouds.cloud import Finding
+from harchos_infra.clouds.gcp_quotas import EVERYWHERE
+from harchos_infra.clouds.gcp_session import GcpSession
+from harchos_infra.errors import HarchosError
+from harchos_infra.settings import Settings
+
+PERMISSIONS = (
+    *(
+        f"compute.{collection}.{verb}"
+        for collection in ("instances", "disks", "addresses", "networks", "subnetworks", "firewalls")
+        for verb in ("create", "delete", "get", "list")
+    ),
+    "compute.instances.setLabels",
+    "compute.instances.setMetadata",
+    "compute.instances.setServiceAccount",
+    "compute.instances.setTags",
+    "compute.machineTypes.list",
+    "compute.networks.updatePolicy",
+    "compute.projects.get",
+    "compute.regions.get",
+    "compute.regions.list",
+    "compute.resourcePolicies.create",
+    "compute.resourcePolicies.delete",
+    "compute.resourcePolicies.list",
+    "compute.resourcePolicies.use",
+    "compute.routers.list",
+    "compute.subnetworks.use",
+    "compute.subnetworks.useExternalIp",
+    "compute.zoneOperations.get",
+    "compute.regionOperations.get",
+    "compute.globalOperations.get",
+    "iam.serviceAccounts.actAs",
+    "iam.serviceAccounts.create",
+    "iam.serviceAccounts.delete",
+    "iam.serviceAccounts.list",
+)
+"""The least that making, listing and deleting hubs takes."""
+
+
+def check(session: GcpSession) -> list[Finding]:
+    """Return the findings; where nobody is signed in, or not to a project, that is the only one."""
+    try:
+        who = f"{session.principal} in project {session.project}"
+        project = session.compute("ProjectsClient", "get", {})
+    except HarchosError as error:
+        return [Finding("credentials", False, error.what, error.hint)]
+    gpus = next((q.limit for q in project.quotas if q.metric == EVERYWHERE), None)
+    return [
+        Finding("credentials", True, who),
+        _of("permissions", lambda: _permissions(session)),
+        _of("service accounts", lambda: _service_accounts(session)),
+        _gpu_quota(session.project, gpus),
+        _of("mailbox", lambda: _mailbox(session)),
+        _of("secrets", lambda: _secrets(session), required=False),
+        _of("prices", lambda: _prices(session), required=False),
+    ]
+
+
+def _of(subject: str, look: Callable[[], Finding], *, required: bool = True) -> Finding:
+    """Return what `look` finds; a refusal is a finding, too."""
+    try:
+        return look()
+    except HarchosError as error:
+        return Finding(subject, False, error.what, error.hint, required)
+
+
+def _permissions(session: GcpSession) -> Finding:
+    path = f"v1/projects/{session.project}:testIamPermissions"
+    answer = session.call("POST", "cloudresourcemanager", path, body={"permissions": list(PERMISSIONS)})
+    missing = sorted(set(PERMISSIONS) - set(answer.get("permissions", ())))
+    if not missing:
+        return Finding("permissions", True, f"all {len(PERMISSIONS)} that hubs need")
+    return Finding(
+        "permissions",
+        False,
+        f"{session.principal} lacks {len(missing)} of {len(PERMISSIONS)}: {', '.join(missing)}",
+        f"gcloud iam roles create harchos --project {session.project} --permissions {','.join(missing)}, "
+        f"then grant that role to {session.principal}",
+    )
+
+
+def _service_accounts(session: GcpSession) -> Finding:
+    session.call("GET", "iam", f"v1/projects/{session.project}/serviceAccounts", pageSize=1)
+    return Finding("service accounts", True, "can be listed")
+
+
+def _gpu_quota(project: str, limit: float | None) -> Finding:
+    if limit:
+        return Finding("quota", True, f"{limit:.0f} GPUs in all regions together")
+    said = "no quota for GPUs is told" if limit is None else "0 GPUs may be rented in all regions together"
+    return Finding(
+        "quota",
+        False,
+        f"{EVERYWHERE}: {said}",
+        "ask for more: https://console.cloud.google.com/iam-admin/quotas?project=" + project,
+    )
+
+
+def _mailbox(session: GcpSession) -> Finding:
+    url = Settings.load().gcp_mailbox
+    if not url:
+        return Finding(
+            "mailbox", False, "no mailbox is set", "harchos config set gcp.mailbox gs://BUCKET/PREFIX"
+        )
+    bucket = session.call("GET", "storage", f"storage/v1/b/{urlsplit(url).netloc}")
+    public = bucket.get("iamConfiguration", {}).get("publicAccessPrevention", "inherited")
+    return Finding("mailbox", True, f"{url} in {bucket.get('location', '?')}, public access {public}")
+
+
+def _secrets(session: GcpSession) -> Finding:
+    session.call("GET", "secretmanager", f"v1/projects/{session.project}/secrets", pageSize=1)
+    return Finding("secrets", True, "Secret Manager answers", required=False)
+
+
+def _prices(session: GcpSession) -> Finding:
+    from harchos_infra.clouds.gcp_prices import price_list_answers
+
+    price_list_answers(session)
+    return Finding("prices", True, "the price list answers", required=False)
