@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Protocol
 
-from harchos_infra.catalog.offer import Market
+from harchos_infra.catalog.live import LiveOffer as LiveOffer
+from harchos_infra.catalog.live import Quota as Quota
 from harchos_infra.errors import HarchosError
 
 WITH_HUBS = frozenset({"local"})
@@ -34,44 +35,6 @@ class Resource:
     """None: this resource has no price of its own."""
     region: str | None = None
     """Region on a rented cloud; None for what is global there, and on this machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveOffer:
-    """What a cloud said just now of an instance type in a region on a market."""
-
-    region: str
-    instance_type: str
-    market: Market
-    price_usd_hour: float | None
-    """Of one node; on the spot market that of the cheapest zone. None: offered, but no price is told."""
-    availability_zones: tuple[str, ...]
-    """Zones in which it is offered; empty where the cloud names none."""
-    as_of: datetime
-    """When the price began to hold, as the cloud says, else when it was asked."""
-    source: str
-    """The interface that told the price: `ec2:DescribeSpotPriceHistory`."""
-
-
-QuotaUnit = Literal["vcpu", "gpu", "instance"]
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """How much of something an account may rent in a region, and how much of it is taken."""
-
-    region: str
-    name: str
-    """As the cloud's console shows it."""
-    code: str
-    """What a request to raise it names: `L-417A185B`, `NVIDIA_A100_GPUS`."""
-    covers: tuple[str, ...]
-    """Beginnings of the names of the instance types that it limits: `p4d.`, `a2-highgpu-`."""
-    market: Market
-    unit: QuotaUnit
-    limit: float
-    used: float | None
-    """None: the cloud does not say."""
 
 
 @dataclass(frozen=True, slots=True)
