@@ -56,7 +56,7 @@ def store_secrets(
     references: dict[str, str] = {}
     try:
         for name, value in values.items():
-            reference = vault.put(run, name, value, tags)
+            reference = _put(vault, run, name, value, tags)
             if reference.lower() in {other.lower() for other in references.values()}:
                 raise HarchosError(
                     f"secret {name} would take the place of another in {vault.name}",
@@ -68,6 +68,16 @@ def store_secrets(
             vault.delete(reference)
         raise
     return references
+
+
+def _put(vault: Vault, run: str, name: str, value: str, tags: Mapping[str, str]) -> str:
+    """Store one value; what a store says against it may repeat the value, and is then cut out."""
+    try:
+        return vault.put(run, name, value, tags)
+    except HarchosError as error:
+        if not value or value not in error.what:
+            raise
+        raise HarchosError(error.what.replace(value, "***"), hint=error.hint) from None
 
 
 def delete_secrets(vault: Vault, run: str) -> None:

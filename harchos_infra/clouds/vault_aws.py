@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from harchos_infra.clouds.aws_session import AwsError, AwsSession
 from harchos_infra.clouds.vault import StoredSecret, expiry
 from harchos_infra.errors import HarchosError
 
@@ -19,8 +19,9 @@ class ParameterStore:
 
     name = "SSM Parameter Store"
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, session: AwsSession | None = None) -> None:
         self.region = region
+        self._session = session or AwsSession()
 
     def put(self, run: str, name: str, value: str, tags: Mapping[str, str]) -> str:
         """Store a parameter; one of more than 4 KiB takes the advanced tier, which is billed."""
@@ -31,90 +32,38 @@ class ParameterStore:
                 hint="put larger files in a bucket of your own, and their key in the secret",
             )
         path = f"{_ROOT}{run}/{name}"
-        written = {
-            "Name": path,
-            "Value": value,
-            "Type": "SecureString",
-            "Tier": "Intelligent-Tiering",
-        }
+        written = {"Name": path, "Value": value, "Type": "SecureString", "Tier": "Intelligent-Tiering"}
         marks = [{"Key": key, "Value": text} for key, text in tags.items()]
-        client = self._client
         try:
-            self._call(lambda: client.put_parameter(**written, Tags=marks), path)
-        except _ThereError:
-            self._call(lambda: client.put_parameter(**written, Overwrite=True), path)
-            self._call(
-                lambda: client.add_tags_to_resource(ResourceType="Parameter", ResourceId=path, Tags=marks),
-                path,
-            )
+            self._call("put_parameter", **written, Tags=marks)
+        except AwsError as error:
+            if error.code != "ParameterAlreadyExists":
+                raise
+            self._call("put_parameter", **written, Overwrite=True)
+            self._call("add_tags_to_resource", ResourceType="Parameter", ResourceId=path, Tags=marks)
         return f"ssm://{self.region}{path}"
 
     def delete(self, reference: str) -> None:
         """Delete a parameter of this store's region."""
-        path = urlsplit(reference).path
-        self._call(lambda: self._client.delete_parameters(Names=[path]), path)
+        self._call("delete_parameters", Names=[urlsplit(reference).path])
 
     def list(self, *, run: str | None = None) -> list[StoredSecret]:
         """Return our parameters, without asking for a value."""
         root = _ROOT if run is None else f"{_ROOT}{run}/"
-        return [self._stored(path) for path in self._paths(root)]
-
-    def _paths(self, root: str) -> Iterator[str]:
-        filters = [{"Key": "Name", "Option": "BeginsWith", "Values": [root]}]
-        token: dict[str, str] = {}
-        while True:
-            page = self._call(
-                lambda more=token: self._client.describe_parameters(  # type: ignore[misc]
-                    ParameterFilters=filters, MaxResults=50, **more
-                ),
-                root,
-            )
-            yield from (parameter["Name"] for parameter in page["Parameters"])
-            if not page.get("NextToken"):
-                return
-            token = {"NextToken": page["NextToken"]}
+        found = self._session.items(
+            "ssm",
+            self.region,
+            "describe_parameters",
+            "Parameters",
+            ParameterFilters=[{"Key": "Name", "Option": "BeginsWith", "Values": [root]}],
+        )
+        return [self._stored(parameter["Name"]) for parameter in found]
 
     def _stored(self, path: str) -> StoredSecret:
-        said = self._call(
-            lambda: self._client.list_tags_for_resource(ResourceType="Parameter", ResourceId=path), path
-        )
+        said = self._call("list_tags_for_resource", ResourceType="Parameter", ResourceId=path)
         tags = {tag["Key"]: tag["Value"] for tag in said["TagList"]}
         run = tags.get("harchos:run") or path.removeprefix(_ROOT).partition("/")[0]
         return StoredSecret(f"ssm://{self.region}{path}", run, expiry(tags))
 
-    @cached_property
-    def _client(self) -> Any:
-        import boto3.session  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
-
-        retries: Any = {"mode": "standard", "total_max_attempts": 5}
-        return boto3.session.Session().client("ssm", region_name=self.region, config=Config(retries=retries))
-
-    def _call(self, call: Callable[[], Any], path: str) -> Any:
-        from botocore.exceptions import (  # type: ignore[import-untyped]
-            BotoCoreError,
-            ClientError,
-            NoCredentialsError,
-        )
-
-        try:
-            return call()
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code == "ParameterAlreadyExists":
-                raise _ThereError from None
-            message = error.response.get("Error", {}).get("Message", "")
-            raise HarchosError(
-                f"{self.name} in {self.region} refused {error.operation_name} of {path}: {code}: {message}",
-                hint="docs/security.md lists what the controller must be allowed to do there",
-            ) from None
-        except NoCredentialsError:
-            raise HarchosError(
-                "no credentials for AWS", hint="`aws sso login`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
-            ) from None
-        except BotoCoreError as error:
-            raise HarchosError(f"{self.name} in {self.region}: {error}", hint="try again") from None
-
-
-class _ThereError(Exception):
-    """There is a parameter of this name already."""
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return self._session.call("ssm", self.region, operation, **arguments)
