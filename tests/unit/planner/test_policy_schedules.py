@@ -79,7 +79,7 @@ def keeps(accounts: Accounts, spans: list[Span], limits: dict[str, float]) -> bo
 
 def test_the_other_limits_are_kept_and_the_gap_holds() -> None:
     random, held = Random(42), 0
-    for _ in range(300):
+    for _ in range(600):
         w = world(random, interruptible(random))
         free = planned(w, None)
         text, limits = rules(random, free)
