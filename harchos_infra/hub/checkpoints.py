@@ -1,24 +1,65 @@
 """Checkpoints in the mailbox: generations `checkpoints/00000001/…`, each made valid by its manifest.
 
 `checkpoints/00000001.json` is written last, so a generation that was torn by a dying hub has none and is
-never restored; one whose files do not match it is passed over for the one before.
+never restored; one whose files do not match it is passed over for the one before. `checkpoints.json` names
+the newest, so that a listing that lags behind hides none.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, Item, download, regular_files, upload
-from harchos_infra.hub.mailbox import Mailbox, MailboxError
+from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
+from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.status import now
 
 SCHEMA = "harchos.checkpoint/1"
+NEWEST = "checkpoints.json"
 _KEPT = 2
 _ATTEMPTS = 5
 _PAUSE_S = 0.2
+
+
+def generations(mailbox: Mailbox) -> list[int]:
+    """Return the numbers of generations that have a manifest, newest first. Raises MailboxError."""
+    names = (entry.name.removeprefix("checkpoints/") for entry in mailbox.list("checkpoints"))
+    found = {int(n[:8]) for n in names if n[:8].isdigit() and n[8:] == ".json"}
+    newest = mailbox.get_json(NEWEST)
+    if isinstance(newest, dict) and isinstance(newest.get("generation"), int):
+        # The next may have got its manifest just before its hub died; the one before is kept as well.
+        near = {newest["generation"] + step for step in (-1, 0, 1)} - found
+        found |= {number for number in near if number > 0 and mailbox.exists(_manifest_name(number))}
+    return sorted(found, reverse=True)
+
+
+def read_manifest(mailbox: Mailbox, number: int) -> list[Item] | None:
+    """Return the files of a generation; None if it has no manifest. Raises DamagedError, MailboxError."""
+    data = mailbox.get(_manifest_name(number))
+    if data is None:
+        return None
+    try:
+        value = json.loads(data)
+        if value["schema"] != SCHEMA:
+            raise DamagedError(f"its manifest is {value['schema']!r}, not {SCHEMA!r}")
+        return [Item(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in value["files"]]
+    except (TypeError, KeyError, ValueError) as error:
+        raise DamagedError("its manifest cannot be read") from error
+
+
+def publish(mailbox: Mailbox, number: int, items: list[Item]) -> None:
+    """Make a generation valid whose files are there. Raises MailboxError."""
+    manifest = {"schema": SCHEMA, "at": now(), "files": [item.to_json() for item in items]}
+    mailbox.put_json(_manifest_name(number), manifest)
+    mailbox.put_json(NEWEST, {"generation": number})
+
+
+def file_name(number: int, path: str) -> str:
+    """Return the object that holds a file of a generation."""
+    return f"checkpoints/{number:08}/{path}"
 
 
 class Checkpoints:
@@ -28,26 +69,35 @@ class Checkpoints:
         self._mailbox = mailbox
         self._directory = directory
         self._uploaded: tuple[tuple[str, int, int], ...] = ()
+        self._last = 0
+        self._unfinished: tuple[int, tuple[tuple[str, int, int], ...], Uploads] | None = None
 
     def restore(self, say: Callable[[str], None]) -> int | None:
-        """Fill the directory from the newest valid generation; return its number, None if there is none."""
-        for number in reversed(self._generations()):
+        """Fill the directory from the newest valid generation; return its number, None if there is none.
+
+        Raises MailboxError if the mailbox is out of reach; the same can then be tried again.
+        """
+        for number in generations(self._mailbox):
+            _empty(self._directory)
             try:
-                items = self._manifest(number)
+                items = read_manifest(self._mailbox, number)
+                if items is None:
+                    continue
                 for item in items:
-                    download(self._mailbox, f"checkpoints/{number:08}/{item.path}", item, self._directory)
-            except MailboxError as error:
+                    download(self._mailbox, file_name(number, item.path), item, self._directory)
+            except DamagedError as error:
                 say(f"checkpoint {number} is not restored: {error}")
                 _empty(self._directory)
                 continue
-            self._uploaded = self._signature()
+            self._uploaded, self._last = self._signature(), number
             return number
         return None
 
     def upload(self) -> int | None:
         """Upload the directory as a new generation; None if it is empty or unchanged.
 
-        A file that changes meanwhile makes it start again. Raises ChangingError, MailboxError, OSError.
+        A file that changes meanwhile makes it start again; after MailboxError the next call goes on where
+        this one was. Raises ChangingError, MailboxError, OSError.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -62,41 +112,27 @@ class Checkpoints:
         signature = self._signature()
         if not signature or signature == self._uploaded:
             return None
-        generations = self._generations()
-        number = max([*generations, *self._started()], default=0) + 1
-        items = [
-            upload(self._mailbox, self._directory, path, f"checkpoints/{number:08}/{path}")
-            for path, _, _ in signature
-        ]
+        earlier = {*generations(self._mailbox), *self._started()}
+        if self._unfinished is None or self._unfinished[1] != signature:
+            number = max(earlier | {self._last}) + 1
+            self._unfinished = number, signature, Uploads(self._mailbox, self._directory)
+        number, _, uploads = self._unfinished
+        items = [uploads.upload(path, file_name(number, path)) for path, _, _ in signature]
         if self._signature() != signature:
             raise ChangingError("the checkpoint changed while it was uploaded")
-        manifest = {"schema": SCHEMA, "at": now(), "files": [item.to_json() for item in items]}
-        self._mailbox.put_json(f"checkpoints/{number:08}.json", manifest)
-        self._uploaded = signature
-        self._forget([n for n in [*generations, *self._started()] if n <= number - _KEPT])
+        publish(self._mailbox, number, items)
+        self._uploaded, self._last, self._unfinished = signature, number, None
+        self._forget([n for n in earlier if n <= number - _KEPT])
         return number
-
-    def _generations(self) -> list[int]:
-        names = (entry.name.removeprefix("checkpoints/") for entry in self._mailbox.list("checkpoints"))
-        return sorted(int(n[:8]) for n in names if n[:8].isdigit() and n[8:] == ".json")
 
     def _started(self) -> list[int]:
         names = (entry.name.removeprefix("checkpoints/") for entry in self._mailbox.list("checkpoints"))
         return sorted({int(n[:8]) for n in names if n[:8].isdigit() and n[8:9] == "/"})
 
-    def _manifest(self, number: int) -> list[Item]:
-        value = self._mailbox.get_json(f"checkpoints/{number:08}.json")
-        try:
-            if value["schema"] != SCHEMA:
-                raise MailboxError(f"its manifest is {value['schema']!r}, not {SCHEMA!r}")
-            return [Item(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in value["files"]]
-        except (TypeError, KeyError, ValueError) as error:
-            raise MailboxError("its manifest cannot be read") from error
-
-    def _forget(self, generations: list[int]) -> None:
+    def _forget(self, numbers: list[int]) -> None:
         """Delete old generations, manifest first."""
-        for number in sorted(set(generations)):
-            self._mailbox.delete(f"checkpoints/{number:08}.json")
+        for number in sorted(numbers):
+            self._mailbox.delete(_manifest_name(number))
             for entry in self._mailbox.list(f"checkpoints/{number:08}"):
                 self._mailbox.delete(entry.name)
 
@@ -104,6 +140,10 @@ class Checkpoints:
         paths, _ = regular_files(self._directory)
         stats = ((path, (self._directory / path).lstat()) for path in paths)
         return tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats)
+
+
+def _manifest_name(number: int) -> str:
+    return f"checkpoints/{number:08}.json"
 
 
 def _empty(directory: Path) -> None:

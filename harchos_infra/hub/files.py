@@ -9,13 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harchos_infra.hub.mailbox import Mailbox, MailboxError, can_hold
+from harchos_infra.hub.mailbox import Mailbox, can_hold
 
 _BLOCK_BYTES = 1 << 20
 
 
 class ChangingError(Exception):
     """A file changed while it was being read; says which."""
+
+
+class DamagedError(Exception):
+    """What lies in the mailbox is not what its manifest says, and will not be later; says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +55,39 @@ def regular_files(directory: Path) -> tuple[list[str], list[str]]:
     return sorted(found), sorted(refused)
 
 
-def upload(mailbox: Mailbox, directory: Path, path: str, name: str) -> Item:
-    """Upload one file as object `name`. Raises ChangingError, MailboxError, OSError."""
-    file = directory / path
-    before = _signature(file)
-    digest = sha256(file)
-    mailbox.put_file(name, file)
-    if _signature(file) != before:
-        raise ChangingError(f"{path} changed while it was uploaded")
-    return Item(path, before[0], digest)
+class Uploads:
+    """Files of a directory on their way to the mailbox; what is there and unchanged is not sent again."""
+
+    def __init__(self, mailbox: Mailbox, directory: Path) -> None:
+        self._mailbox = mailbox
+        self._directory = directory
+        self._arrived: dict[str, tuple[tuple[int, int, int], Item]] = {}
+
+    def upload(self, path: str, name: str) -> Item:
+        """Upload one file as object `name`. Raises ChangingError, MailboxError, OSError."""
+        file = self._directory / path
+        before = _signature(file)
+        signature, item = self._arrived.get(name, (None, None))
+        if item and signature == before:
+            return item
+        digest = sha256(file)
+        self._mailbox.put_file(name, file)
+        if _signature(file) != before:
+            raise ChangingError(f"{path} changed while it was uploaded")
+        self._arrived[name] = before, Item(path, before[0], digest)
+        return self._arrived[name][1]
 
 
 def download(mailbox: Mailbox, name: str, item: Item, directory: Path) -> None:
-    """Bring one file back and check it. Raises MailboxError, also when it is not what the manifest says."""
+    """Bring one file back and check it. Raises DamagedError, MailboxError."""
     target = (directory / item.path).resolve()
     if not target.is_relative_to(directory.resolve()):
-        raise MailboxError(f"{item.path} leads out of its directory")
+        raise DamagedError(f"{item.path} leads out of its directory")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not mailbox.get_file(name, target):
-        raise MailboxError(f"{name} is missing")
+        raise DamagedError(f"{name} is missing")
     if target.stat().st_size != item.bytes or sha256(target) != item.sha256:
-        raise MailboxError(f"{name} is not what its manifest says")
+        raise DamagedError(f"{name} is not what its manifest says")
 
 
 def sha256(file: Path) -> str:

@@ -30,7 +30,10 @@ _T = TypeVar("_T")
 _PATIENCE_S = 120.0
 _LONGEST_PAUSE_S = 15.0
 _ANSWER_S = 60.0
-_LEAVE_S = 20.0
+_LEAVE_S = 15.0
+_CONTROLLER_S = 45.0
+"""What a controller that lives has, after the job's end, to take the hub down by itself."""
+_GROUPS, _MACHINES = "api-version=2021-04-01", "api-version=2024-07-01"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -38,19 +41,22 @@ class MissingError(Exception):
     """There is no such object: waiting does not help."""
 
 
-def object_request(mailbox: str, name: str) -> urllib.request.Request:
+def object_request(mailbox: str, name: str, region: str | None = None) -> urllib.request.Request:
     """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
 
-    Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own.
-    Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own; `region` is that
+    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer,
+    ValueError for another scheme.
     """
     root = urlsplit(mailbox)
     key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")
     if root.scheme == "s3":
-        return _s3_request(root.netloc, key)
+        return _s3_request(root.netloc, key, region)
     if root.scheme == "gs":
-        base = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
-        headers = {} if "STORAGE_EMULATOR_HOST" in os.environ else {"Authorization": gcp_bearer()}
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        base = emulator or os.environ.get("GOOGLE_BASE_URL", "https://storage.googleapis.com")
+        base = base if "://" in base else f"http://{base}"
+        headers = {} if emulator else {"Authorization": gcp_bearer()}
         return urllib.request.Request(f"{base.rstrip('/')}/{root.netloc}/{key}", headers=headers)
     if root.scheme == "az":
         default = f"https://{root.netloc}.blob.core.windows.net"
@@ -68,8 +74,11 @@ def fetch(mailbox: str, name: str, path: Path) -> None:
     Raises MissingError if there is no such object, OSError with the last reason for anything else.
     """
 
+    region: str | None = None
+
     def get() -> bytes:
-        request = object_request(mailbox, name)
+        nonlocal region
+        request = object_request(mailbox, name, region)
         try:
             with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
                 data: bytes = answer.read()
@@ -77,6 +86,7 @@ def fetch(mailbox: str, name: str, path: Path) -> None:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise MissingError(f"there is no {name} in {mailbox}") from error
+            region = error.headers.get("x-amz-bucket-region")
             said = error.read(300).decode(errors="replace")
             raise OSError(f"{name} in {mailbox}: {error}: {said}") from error
 
@@ -108,35 +118,38 @@ def azure_metadata(path: str) -> Any:
     return json.loads(metadata(f"/metadata/{path}", {"Metadata": "true"}))
 
 
-def give_back(cloud: str) -> None:
+def give_back(hub: Mapping[str, Any]) -> None:
     """Have the cloud delete this machine where being powered off does not end its bill. Raises OSError.
 
-    AWS terminates what powers itself off. Google keeps its disk until `max_run_duration`; a powered-off
-    machine of Azure is billed as if it ran, so it is deallocated where it may not be deleted.
+    AWS terminates what powers itself off. Google bills the disk on until the machine's termination time, and
+    deletes it now if its service account may. Azure bills on what powers itself off: the hub's resource group
+    is deleted, a further node's machine alone; where that is not allowed the machine is deallocated.
     """
+    cloud = hub["cloud"]
     address = os.environ.get("HARCHOS_MANAGEMENT") or _MANAGEMENT.get(cloud, "")
     if cloud == "gcp":
         project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
         where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
         _call("DELETE", address + where, gcp_bearer())
     elif cloud == "azure":
+        if datetime.fromisoformat(hub["expires"]) > datetime.now(UTC):
+            time.sleep(_CONTROLLER_S)
         said = azure_metadata("instance/compute?api-version=2021-02-01")
-        machine = (
-            f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
-            f"/providers/Microsoft.Compute/virtualMachines/{said['name']}"
-        )
+        group = f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
+        machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
         bearer = azure_bearer(f"{_MANAGEMENT[cloud]}/")
+        first = os.environ.get("HARCHOS_NODE", "0") == "0"
         try:
-            _call("DELETE", f"{machine}?api-version=2024-07-01", bearer)
+            _call("DELETE", f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}", bearer)
         except urllib.error.HTTPError as error:
             if error.code != 403:
                 raise
-            _call("POST", f"{machine}/deallocate?api-version=2024-07-01", bearer)
+            _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
 
 
-def _s3_request(bucket: str, key: str) -> urllib.request.Request:
+def _s3_request(bucket: str, key: str, region: str | None) -> urllib.request.Request:
     access_key, secret_key, token = aws_credentials()
-    region = os.environ.get("AWS_REGION") or aws_metadata("meta-data/placement/region").decode()
+    region = region or os.environ.get("AWS_REGION") or aws_region()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     url = f"{(endpoint or f'https://s3.{region}.amazonaws.com').rstrip('/')}/{bucket}/{key}"
     headers = aws_signature(url, region, access_key, secret_key, token, datetime.now(UTC))
@@ -162,18 +175,13 @@ def aws_signature(
     parts = urlsplit(url)
     moment = at.strftime("%Y%m%dT%H%M%SZ")
     content = hashlib.sha256(post or b"").hexdigest()
-    headers = {
-        "host": parts.netloc,
-        "x-amz-content-sha256": content,
-        "x-amz-date": moment,
-        **(signed or {}),
-    }
+    headers = {"host": parts.netloc, "x-amz-content-sha256": content, "x-amz-date": moment, **(signed or {})}
     if token:
         headers["x-amz-security-token"] = token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     method = "GET" if post is None else "POST"
-    canonical = f"{method}\n{parts.path or '/'}\n\n{lines}\n{names}\n{content}"
+    canonical = f"{method}\n{parts.path}\n\n{lines}\n{names}\n{content}"
     scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = f"AWS4{secret_key}".encode()
@@ -182,6 +190,11 @@ def aws_signature(
     signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}".encode(), "sha256").hexdigest()
     credential = f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}"
     return {**headers, "Authorization": f"{credential}, SignedHeaders={names}, Signature={signature}"}
+
+
+def aws_region() -> str:
+    """Return the region that the machine is in."""
+    return aws_metadata("meta-data/placement/region").decode()
 
 
 def aws_credentials() -> tuple[str, str, str | None]:
@@ -230,7 +243,7 @@ def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def boot(hub: Mapping[str, str], program: Path) -> None:
+def boot(hub: Mapping[str, Any], program: Path) -> None:
     """Fetch the agent that the controller left in the hub's mailbox, and become it."""
     for name in ("agent.pyz", "obstore.whl"):
         fetch(hub["mailbox"], f"{hub['run']}/{hub['hub']}/{name}", program / name)
@@ -238,7 +251,7 @@ def boot(hub: Mapping[str, str], program: Path) -> None:
         wheel.extractall(program / "site")
     os.environ["PYTHONPATH"] = str(program / "site")
     if hub["cloud"] == "aws" and "AWS_REGION" not in os.environ:
-        os.environ["AWS_REGION"] = aws_metadata("meta-data/placement/region").decode()
+        os.environ["AWS_REGION"] = aws_region()
     options = [f"--{name}={hub[name]}" for name in ("cloud", "mailbox", "run", "hub", "expires")]
     agent = [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *options]
     os.execv(sys.executable, agent)
@@ -253,7 +266,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
-            give_back(hub["cloud"])
+            give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")
     except (OSError, ValueError, KeyError, IndexError, MissingError) as error:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, regular_files, upload
+from harchos_infra.hub.files import ChangingError, Uploads, regular_files
 from harchos_infra.hub.mailbox import Mailbox
 
 UNITS = "units.json"
 
 
-def upload_outputs(mailbox: Mailbox, directory: Path) -> list[str]:
-    """Upload `$HARCHOS_OUTPUT_DIR`; return what was refused. Raises MailboxError, OSError."""
-    found, refused = regular_files(directory)
-    items = []
-    for path in found:
-        try:
-            items.append(upload(mailbox, directory, path, f"outputs/{path}"))
-        except ChangingError:
-            items.append(upload(mailbox, directory, path, f"outputs/{path}"))
-    mailbox.put_json("outputs.json", [item.to_json() for item in items])
-    return refused
+class Outputs:
+    """`$HARCHOS_OUTPUT_DIR` of one job."""
+
+    def __init__(self, mailbox: Mailbox, directory: Path) -> None:
+        self._mailbox = mailbox
+        self._directory = directory
+        self._uploads = Uploads(mailbox, directory)
+
+    def upload(self) -> list[str]:
+        """Upload what is there; return what was refused. Raises MailboxError, OSError: then call again."""
+        found, refused = regular_files(self._directory)
+        items = []
+        for path in found:
+            try:
+                items.append(self._uploads.upload(path, f"outputs/{path}"))
+            except ChangingError:
+                items.append(self._uploads.upload(path, f"outputs/{path}"))
+        self._mailbox.put_json("outputs.json", [item.to_json() for item in items])
+        return refused
 
 
 def reported_units(directory: Path) -> dict[str, float]:

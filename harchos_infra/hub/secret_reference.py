@@ -74,8 +74,7 @@ def _value(reference: str) -> str:
 
 def _parameter(reference: str) -> tuple[urllib.request.Request, Callable[[Any], str]]:
     parts = urlsplit(reference)
-    region = parts.netloc or os.environ.get("AWS_REGION")
-    region = region or instance.aws_metadata("meta-data/placement/region").decode()
+    region = parts.netloc or os.environ.get("AWS_REGION") or instance.aws_region()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_SSM") or os.environ.get("AWS_ENDPOINT_URL")
     url = f"{(endpoint or f'https://ssm.{region}.amazonaws.com').rstrip('/')}/"
     body = json.dumps({"Name": parts.path, "WithDecryption": True}).encode()

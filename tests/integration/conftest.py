@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from harchos_infra.cli.main import main
 from support.command import Document, Harchos
+from support.object_stores import Services, Store, bucket
 
 DOCUMENT = """\
 apiVersion: harchos.dev/v1
@@ -55,3 +58,29 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """Run servers of S3, Google Cloud Storage and Azure Blob as tests want them."""
+    running = Services()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def new_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Store]]:
+    """Make new buckets; this process is led to the last of each kind, and to nothing but loopback."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+    with ExitStack() as stack:
+
+        def make(kind: str) -> Store:
+            made = stack.enter_context(bucket(services[kind]))
+            for name, value in made.environment.items():
+                monkeypatch.setenv(name, value)
+            return made
+
+        yield make

@@ -21,7 +21,8 @@ FINAL = ("succeeded", "failed", "stopped", "expired")
 class Hub:
     """One hub, from `job.json` to the last look at the machine."""
 
-    def __init__(self, root: Path, agent: Path) -> None:
+    def __init__(self, root: Path, agent: Path, python: str = sys.executable) -> None:
+        self.python = python
         self.run = f"test-{uuid.uuid4().hex[:6]}"
         self.hub = f"{self.run}-h0"
         self.agent = agent
@@ -80,7 +81,7 @@ class Hub:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(self.agent), *arguments],
+            [self.python, str(self.agent), *arguments],
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

@@ -1,0 +1,76 @@
+"""A checkpoint's way from one hub to the next, so that the next resumes where the last one was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from harchos_infra.hub.checkpoints import file_name, generations, publish, read_manifest
+from harchos_infra.hub.files import DamagedError, Item
+from harchos_infra.hub.mailbox import COPY_BYTES, Mailbox
+
+_SMALL_BYTES = 8 << 20
+
+
+def handover(source: Mailbox, target: Mailbox) -> int | None:
+    """Copy the newest valid generation to another hub's mailbox; return the number that is newest there.
+
+    None if neither has one. Between mailboxes in one bucket the store copies, and sizes are checked; else the
+    bytes pass through here in pieces, and their SHA-256 is checked. The manifest is written last: a copy that
+    was interrupted counts for nothing and is made again by the next call; one that was finished is not.
+    Raises MailboxError if either is out of reach.
+    """
+    there = _newest(target)
+    for number in generations(source):
+        if there is not None and there >= number:
+            break
+        try:
+            items = read_manifest(source, number)
+            if items is None:
+                continue
+            for item in items:
+                _copy(source, target, file_name(number, item.path), item)
+        except DamagedError:
+            continue
+        publish(target, number, items)
+        return number
+    return there
+
+
+def _newest(mailbox: Mailbox) -> int | None:
+    for number in generations(mailbox):
+        try:
+            if read_manifest(mailbox, number) is not None:
+                return number
+        except DamagedError:
+            continue
+    return None
+
+
+def _copy(source: Mailbox, target: Mailbox, name: str, item: Item) -> None:
+    if source.size(name) != item.bytes:
+        raise DamagedError(f"{name} is not what its manifest says")
+    if target.same_store(source) and item.bytes <= COPY_BYTES:
+        try:
+            target.copy(source, name, name)
+        except FileNotFoundError:
+            raise DamagedError(f"{name} is missing") from None
+        if target.size(name) == item.bytes:
+            return
+    if item.bytes <= _SMALL_BYTES:
+        target.put(name, b"".join(_checked(source, name, item)))
+    else:
+        target.put_stream(name, lambda: _checked(source, name, item))
+
+
+def _checked(source: Mailbox, name: str, item: Item) -> Iterator[bytes]:
+    """Yield an object's content; ends with DamagedError if it is not the file that the manifest lists."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in source.stream(name):
+            digest.update(chunk)
+            yield chunk
+    except FileNotFoundError:
+        raise DamagedError(f"{name} is missing") from None
+    if digest.hexdigest() != item.sha256:
+        raise DamagedError(f"{name} is not what its manifest says")
