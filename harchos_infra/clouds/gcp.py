@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
-from harchos_infra.clouds.cloud import Finding, LiveOffer, Quota, Resource
+from harchos_infra.catalog.live import LiveOffer, Quota
+from harchos_infra.clouds.cloud import Finding, Resource
 from harchos_infra.clouds.gcp_session import GcpSession
+
+if TYPE_CHECKING:
+    from harchos_infra.clouds.gcp_prices import PartPrices
 
 
 class GcpCloud:
@@ -20,6 +24,8 @@ class GcpCloud:
 
     def __init__(self, project: str | None = None) -> None:
         self._session = GcpSession(project)
+        self._price_list: PartPrices | None = None
+        self._reading = Lock()
 
     def identity(self) -> str:
         """Return `PROJECT PRINCIPAL`."""
@@ -46,7 +52,7 @@ class GcpCloud:
         """Return GPU machine types with today's prices; the price list is read once."""
         from harchos_infra.clouds.gcp_prices import offers
 
-        return offers(self._session, region, self._part_prices)
+        return offers(self._session, region, self._part_prices())
 
     def quotas(self, region: str) -> Sequence[Quota]:
         """Return the GPU quotas of a region and of the project."""
@@ -60,8 +66,11 @@ class GcpCloud:
 
         return check(self._session)
 
-    @cached_property
-    def _part_prices(self) -> Any:
+    def _part_prices(self) -> PartPrices:
+        """Return the price list; threads that ask for it at once wait for one reading."""
         from harchos_infra.clouds.gcp_prices import part_prices
 
-        return part_prices(self._session)
+        with self._reading:
+            if self._price_list is None:
+                self._price_list = part_prices(self._session)
+            return self._price_list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from harchos_infra.clouds.cloud import Finding
@@ -10,38 +11,20 @@ from harchos_infra.clouds.gcp_quotas import EVERYWHERE
 from harchos_infra.clouds.gcp_session import GcpSession
 from harchos_infra.errors import HarchosError
 from harchos_infra.settings import Settings
+from harchos_infra.share import share_directory
 
-PERMISSIONS = (
-    *(
-        f"compute.{collection}.{verb}"
-        for collection in ("instances", "disks", "addresses", "networks", "subnetworks", "firewalls")
-        for verb in ("create", "delete", "get", "list")
-    ),
-    "compute.instances.setLabels",
-    "compute.instances.setMetadata",
-    "compute.instances.setServiceAccount",
-    "compute.instances.setTags",
-    "compute.machineTypes.list",
-    "compute.networks.updatePolicy",
-    "compute.projects.get",
-    "compute.regions.get",
-    "compute.regions.list",
-    "compute.resourcePolicies.create",
-    "compute.resourcePolicies.delete",
-    "compute.resourcePolicies.list",
-    "compute.resourcePolicies.use",
-    "compute.routers.list",
-    "compute.subnetworks.use",
-    "compute.subnetworks.useExternalIp",
-    "compute.zoneOperations.get",
-    "compute.regionOperations.get",
-    "compute.globalOperations.get",
-    "iam.serviceAccounts.actAs",
-    "iam.serviceAccounts.create",
-    "iam.serviceAccounts.delete",
-    "iam.serviceAccounts.list",
-)
-"""The least that making, listing and deleting hubs takes."""
+
+def role_file() -> Path:
+    """Return the least role of whoever runs `harchos` in a project."""
+    return share_directory("configs") / "iam" / "gcp-controller-role.yaml"
+
+
+def least_permissions() -> list[str]:
+    """Return what that role grants: all that making, listing and deleting hubs takes."""
+    import yaml
+
+    permissions: list[str] = yaml.safe_load(role_file().read_text(encoding="utf-8"))["includedPermissions"]
+    return permissions
 
 
 def check(session: GcpSession) -> list[Finding]:
@@ -72,16 +55,20 @@ def _of(subject: str, look: Callable[[], Finding], *, required: bool = True) -> 
 
 
 def _permissions(session: GcpSession) -> Finding:
+    """Ask Google which of the least permissions the principal has in the project."""
+    needed = least_permissions()
     path = f"v1/projects/{session.project}:testIamPermissions"
-    answer = session.call("POST", "cloudresourcemanager", path, body={"permissions": list(PERMISSIONS)})
-    missing = sorted(set(PERMISSIONS) - set(answer.get("permissions", ())))
+    answer = session.call("POST", "cloudresourcemanager", path, body={"permissions": needed})
+    granted = set(answer.get("permissions", ()))
+    missing = [permission for permission in needed if permission not in granted]
     if not missing:
-        return Finding("permissions", True, f"all {len(PERMISSIONS)} that hubs need")
+        return Finding("permissions", True, f"all {len(needed)} that hubs need")
     return Finding(
         "permissions",
         False,
-        f"{session.principal} lacks {len(missing)} of {len(PERMISSIONS)}: {', '.join(missing)}",
-        f"gcloud iam roles create harchos --project {session.project} --permissions {','.join(missing)}, "
+        f"{session.principal} lacks {len(missing)} of {len(needed)} in project {session.project}: "
+        f"{', '.join(missing)}",
+        f"gcloud iam roles create harchosController --project {session.project} --file {role_file()}, "
         f"then grant that role to {session.principal}",
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from harchos_infra.catalog.live import LiveOffer
 from harchos_infra.catalog.offer import Market
-from harchos_infra.clouds.cloud import LiveOffer
 from harchos_infra.clouds.gcp_session import GcpSession
 
 SOURCE = "cloudbilling:services.skus.list"
@@ -33,15 +33,8 @@ _SERIES = {"a3-megagpu": "a3plus", "a3-ultragpu": "a3ultra"}
 _GPUS = {"nvidia-h100-mega-80gb": ("h100 80gb mega", "h100 80gb plus")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Price:
-    usd_hour: float
-    """Of one core, GiB or GPU."""
-    since: datetime
-
-
-PartPrices = Mapping[tuple[str, str, str], _Price]
-"""By region, market and part: `a2 core`, `a2 ram`, `gpu l4`, `ssd`."""
+PartPrices = Mapping[tuple[str, str, str], float]
+"""USD per hour of one core, GiB or GPU, by region, market and part: `a2 core`, `a2 ram`, `gpu l4`, `ssd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +55,20 @@ def offers(session: GcpSession, region: str, prices: PartPrices) -> list[LiveOff
 
     A price is the sum of cores, memory, GPUs and built-in disks; None where the price list lacks one of them.
     """
-    found = []
-    for machine in _machines(session, region):
-        for market in _MARKETS.values():
-            priced = [
-                (n, prices.get((region, market, part))) for part, n in _parts(machine, prices, market, region)
-            ]
-            known = [(n, price) for n, price in priced if price is not None]
-            whole = len(known) == len(priced)
-            found.append(
-                LiveOffer(
-                    region=region,
-                    instance_type=machine.name,
-                    market=market,
-                    price_usd_hour=round(sum(n * p.usd_hour for n, p in known), 6) if whole else None,
-                    availability_zones=machine.zones,
-                    as_of=max((p.since for _, p in known), default=datetime.now(UTC)),
-                    source=SOURCE,
-                )
-            )
-    return found
+    asked = datetime.now(UTC)
+    return [
+        LiveOffer(
+            region=region,
+            instance_type=machine.name,
+            market=market,
+            price_usd_hour=_price(machine, market, region, prices),
+            availability_zones=machine.zones,
+            as_of=asked,
+            source=SOURCE,
+        )
+        for machine in _machines(session, region)
+        for market in _MARKETS.values()
+    ]
 
 
 def part_prices(session: GcpSession) -> PartPrices:
@@ -100,7 +87,7 @@ def _key() -> dict[str, Any]:
     return {"anonymous": True, "key": key} if key else {}
 
 
-def _read(sku: Mapping[str, Any]) -> Iterator[tuple[str, Market, str, _Price]]:
+def _read(sku: Mapping[str, Any]) -> Iterator[tuple[str, Market, str, float]]:
     """Yield what an entry of the price list says of a part that GPU machines are made of."""
     market = _MARKETS.get(sku["category"].get("usageType", ""))
     part = _part(sku["description"])
@@ -114,9 +101,8 @@ def _read(sku: Mapping[str, Any]) -> Iterator[tuple[str, Market, str, _Price]]:
     usd = int(unit.get("units", 0)) + unit.get("nanos", 0) / 1e9
     if part == "ssd":
         usd /= _HOURS_A_MONTH
-    since = datetime.fromisoformat(re.sub(r"\.\d+", "", infos[0]["effectiveTime"]))
     for region in sku.get("serviceRegions", ()):
-        yield region, market, part, _Price(usd, since)
+        yield region, market, part, usd
 
 
 def _part(description: str) -> str | None:
@@ -129,13 +115,20 @@ def _part(description: str) -> str | None:
     return "ssd" if _SSD.match(description) else None
 
 
-def _parts(machine: _Machine, prices: PartPrices, market: Market, region: str) -> Iterable[tuple[str, float]]:
-    """Return what a machine is billed by, with how much of each."""
+def _price(machine: _Machine, market: Market, region: str, prices: PartPrices) -> float | None:
+    """Return USD per hour; None: the price list lacks a part of the machine."""
     series = _SERIES.get("-".join(machine.name.split("-")[:2]), machine.name.split("-")[0])
     gpus = [f"gpu {name}" for name in _gpu_names(machine.gpu)]
     gpu = next((g for g in gpus if (region, market, g) in prices), gpus[0])
     parts = [(f"{series} core", machine.cores), (f"{series} ram", machine.memory_gib), (gpu, machine.gpus)]
-    return [*parts, ("ssd", machine.ssd_gib)] if machine.ssd_gib else parts
+    if machine.ssd_gib:
+        parts.append(("ssd", machine.ssd_gib))
+    usd = 0.0
+    for part, amount in parts:
+        if (price := prices.get((region, market, part))) is None:
+            return None
+        usd += amount * price
+    return round(usd, 6)
 
 
 def _gpu_names(accelerator: str) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from harchos_infra.catalog.live import Quota, QuotaUnit
 from harchos_infra.catalog.offer import Market
-from harchos_infra.clouds.cloud import Quota
 from harchos_infra.clouds.gcp_session import GcpSession
 
 EVERYWHERE = "GPUS_ALL_REGIONS"
@@ -27,6 +27,14 @@ _GPU_MACHINES = {
     "V100": ("n1-",),
 }
 _GPU_SERIES = ("a2-", "a3-", "a4-", "g2-", "g4-")
+_MACHINES = (*_GPU_SERIES, "n1-")
+_PROJECT: Mapping[str, tuple[str, QuotaUnit]] = {
+    EVERYWHERE: ("GPUs (all regions)", "gpu"),
+    "CPUS_ALL_REGIONS": ("CPUs (all regions)", "vcpu"),
+    "NETWORKS": ("Networks", "hub"),
+    "ROUTERS": ("Cloud routers", "hub"),
+}
+"""Quotas of the whole project: name and unit. Each hub has a network, most a router."""
 _GPUS = re.compile(r"(PREEMPTIBLE_)?NVIDIA_(\w+)_GPUS")
 _CPUS = re.compile(r"(PREEMPTIBLE_)?([AG]\d)_CPUS")
 
@@ -39,20 +47,18 @@ def quotas(session: GcpSession, region: str) -> list[Quota]:
     project = session.compute("ProjectsClient", "get", {})
     found = session.compute("RegionsClient", "get", {"region": region})
     return [
-        *(
-            quota
-            for q in project.quotas
-            if q.metric == EVERYWHERE
-            for quota in _everywhere(region, q.limit, q.usage)
-        ),
+        *_of_project(region, ((q.metric, q.limit, q.usage) for q in project.quotas)),
         *_of_region(region, ((q.metric, q.limit, q.usage) for q in found.quotas)),
     ]
 
 
-def _everywhere(region: str, limit: float, used: float) -> list[Quota]:
-    markets: tuple[Market, ...] = ("on-demand", "spot")
-    covers = (*_GPU_SERIES, "n1-")
-    return [Quota(region, "GPUs (all regions)", EVERYWHERE, covers, m, "gpu", limit, used) for m in markets]
+def _of_project(region: str, read: Iterable[tuple[str, float, float]]) -> list[Quota]:
+    return [
+        Quota(region, name, metric, _MACHINES, None, unit, limit, used)
+        for metric, limit, used in read
+        if metric in _PROJECT
+        for name, unit in [_PROJECT[metric]]
+    ]
 
 
 def _of_region(region: str, read: Iterable[tuple[str, float, float]]) -> list[Quota]:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from harchos_infra.clouds.cloud import Resource
 from harchos_infra.clouds.gcp_error import NOT_ENABLED, GcpError
-from harchos_infra.clouds.gcp_marks import Marks, label_value, of_description, of_labels
 from harchos_infra.clouds.gcp_session import GcpSession
 from harchos_infra.clouds.list_price import list_price_usd_hour
+from harchos_infra.clouds.marks import Marks, label_value, of_description, of_labels
+from harchos_infra.settings import Settings
 
 _PAGE = 500
+SETTLE_S = 60.0
+PAUSE_S = 2.0
+_SETTLING = (
+    "resourceInUseByAnotherResource",
+    "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+    "resourceNotReady",
+    "RESOURCE_NOT_READY",
+)
 _GONE = ("notFound", "NOT_FOUND", "RESOURCE_NOT_FOUND")
 
 
@@ -61,25 +72,40 @@ def list_resources(session: GcpSession, *, run: str | None, hub: str | None) -> 
     """Return what is ours in the project; raises GcpError unless every listing is complete."""
     return [
         *(found for kind in _KINDS for found in _compute(session, kind, run, hub)),
+        *_bucket_grants(session, run, hub),
         *_service_accounts(session, run, hub),
         *_secrets(session, run, hub),
     ]
 
 
 def delete_resource(session: GcpSession, resource: Resource) -> None:
-    """Delete one resource and wait until it is gone; one that is gone already is no error."""
-    if not resource.id.startswith(f"projects/{session.project}/"):
+    """Delete one resource and wait until it is gone; one that is gone already is no error.
+
+    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`.
+    """
+    if not resource.id.startswith((f"projects/{session.project}/", "buckets/")):
         raise GcpError(f"{resource.kind} {resource.id} is not in project {session.project}")
-    try:
-        if resource.kind == "service-account":
-            session.call("DELETE", "iam", f"v1/{resource.id}")
-        elif resource.kind == "secret":
-            session.call("DELETE", "secretmanager", f"v1/{resource.id}")
-        else:
-            _delete_compute(session, resource)
-    except GcpError as error:
-        if error.reason not in _GONE:
-            raise
+    until = time.monotonic() + SETTLE_S
+    while True:
+        try:
+            return _delete(session, resource)
+        except GcpError as error:
+            if error.reason in _GONE:
+                return None
+            if error.reason not in _SETTLING or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_S)
+
+
+def _delete(session: GcpSession, resource: Resource) -> None:
+    if resource.kind == "service-account":
+        session.call("DELETE", "iam", f"v1/{resource.id}")
+    elif resource.kind == "bucket-grant":
+        _withdraw(session, resource)
+    elif resource.kind == "secret":
+        session.call("DELETE", "secretmanager", f"v1/{resource.id}")
+    else:
+        _delete_compute(session, resource)
 
 
 def _delete_compute(session: GcpSession, resource: Resource) -> None:
@@ -156,6 +182,37 @@ def _price(instance: Any, region: str) -> float | None:
         return None
     spot = instance.scheduling.provisioning_model == "SPOT" or instance.scheduling.preemptible
     return list_price_usd_hour("gcp", region, _last(instance.machine_type), "spot" if spot else "on-demand")
+
+
+def _bucket_grants(session: GcpSession, run: str | None, hub: str | None) -> Iterator[Resource]:
+    """Yield what hubs may do in the mailbox's bucket, whether or not their accounts still exist."""
+    bucket = urlsplit(Settings.load().gcp_mailbox or "").netloc
+    if not bucket:
+        return
+    for binding in _policy(session, bucket).get("bindings", ()):
+        marks = of_description(binding.get("condition", {}).get("description"))
+        if marks is not None and marks.match(run, hub):
+            for member in binding["members"]:
+                detail = f"{member.partition(':')[2]} in gs://{bucket}"
+                yield _global("bucket-grant", f"buckets/{bucket}/{member}", marks, detail)
+
+
+def _withdraw(session: GcpSession, resource: Resource) -> None:
+    """Take one member's conditional roles out of a bucket's policy, unless another wrote it meanwhile."""
+    _, bucket, member = resource.id.split("/", 2)
+    policy = _policy(session, bucket)
+    kept = []
+    for binding in policy.get("bindings", ()):
+        ours = of_description(binding.get("condition", {}).get("description")) is not None
+        members = [m for m in binding["members"] if not (ours and m == member)]
+        kept += [{**binding, "members": members}] if members else []
+    if kept != policy.get("bindings", []):
+        body = {**policy, "version": 3, "bindings": kept}
+        session.call("PUT", "storage", f"storage/v1/b/{bucket}/iam", body=body)
+
+
+def _policy(session: GcpSession, bucket: str) -> dict[str, Any]:
+    return session.call("GET", "storage", f"storage/v1/b/{bucket}/iam", optionsRequestedPolicyVersion=3)
 
 
 def _service_accounts(session: GcpSession, run: str | None, hub: str | None) -> Iterator[Resource]:

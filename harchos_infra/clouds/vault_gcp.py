@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harchos_infra.clouds.gcp_error import GcpError
-from harchos_infra.clouds.gcp_marks import label_value, of_labels
 from harchos_infra.clouds.gcp_session import GcpSession
+from harchos_infra.clouds.marks import label_value, of_labels
 from harchos_infra.clouds.vault import StoredSecret, expiry, secret_name
 from harchos_infra.errors import HarchosError
 

@@ -44,13 +44,34 @@ def fit(request: Request, catalog: Catalog) -> list[Misses]:
         machine = offer.provider, offer.instance_type
         if machine not in machines:
             machines[machine] = tuple(_machine(request, offer))
-        verdicts.append(unknown_data + machines[machine] + markets[offer.market] + places[there])
+        now = tuple(_available(request, catalog, offer)) if catalog.availability else ()
+        verdicts.append(unknown_data + machines[machine] + markets[offer.market] + places[there] + now)
     if request.policy is None:
         return verdicts
     from harchos_infra.planner.policing import of_offers
 
     refused = of_offers(request.policy, catalog)
     return [misses + request.refused + more for misses, more in zip(verdicts, refused, strict=True)]
+
+
+def _available(request: Request, catalog: Catalog, offer: Offer) -> Iterator[Miss]:
+    """Yield what the cloud itself said against an offer when it was asked."""
+    availability = catalog.availability
+    if availability.is_offered(offer) is False:
+        yield Miss(
+            "not-offered", f"not in {offer.region} when {offer.provider} was asked{_day(catalog, offer)}"
+        )
+        return
+    quota = availability.short_of(offer, request.nodes)
+    if quota is not None:
+        need = quota.need(offer, request.nodes)
+        yield Miss(
+            "quota", f"{quota.name}: {quota.limit:g} {quota.unit}, {need:g} needed{_day(catalog, offer)}"
+        )
+
+
+def _day(catalog: Catalog, offer: Offer) -> str:
+    return f" ({catalog.availability.asked_at(offer):%Y-%m-%d})"
 
 
 def _market(request: Request, market: str) -> Iterator[Miss]:

@@ -190,6 +190,16 @@ def _raised(key: str, unit: str, figures: Callable[[Estimates], Floats]) -> _Way
     return way
 
 
+def _quota(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+    chosen = _best(request, candidates)
+    quota = catalog.availability.short_of(chosen.offer, request.nodes)
+    if quota is None:
+        return _fact(request, catalog, candidates)
+    need = quota.need(chosen.offer, request.nodes)
+    where = f"{chosen.offer.provider}/{chosen.offer.region}"
+    return f"have the quota {quota.name} ({quota.code}) of {where} raised to {need:g}: {chosen.name}"
+
+
 _WAYS: dict[str, _Way] = {
     "policy-label": _label,
     "policy-ttl": _ttl,
@@ -222,5 +232,6 @@ _WAYS: dict[str, _Way] = {
     "gpu-memory": _lowered("gpu.memory", "Gi", lambda offer: offer.gpu_memory_gib),
     "cpu": _lowered("cpu", "", lambda offer: offer.vcpus),
     "memory": _lowered("memory", "Gi", lambda offer: offer.memory_gib),
+    "quota": _quota,
     "gpu-model": _named(lambda offer, _: f"GPU {offer.gpu_model}"),
 }

@@ -89,6 +89,10 @@ class FakeGcp(RestServer):
         self.quotas: dict[str, list[dict[str, Any]]] = {region: [] for region in REGIONS}
         self.project_quotas = [{"metric": "GPUS_ALL_REGIONS", "limit": 8.0, "usage": 1.0}]
         self.buckets: dict[str, dict[str, Any]] = {}
+        self.policies: dict[str, dict[str, Any]] = {}
+        """IAM policies of the buckets; their etag is a number that grows."""
+        self.granted: set[str] | None = None
+        """All permissions that the caller has; None: every one that is not denied."""
         self.denied: set[str] = set()
         self.disabled: set[str] = set()
         self.unreachable: set[str] = set()
@@ -199,7 +203,7 @@ class FakeGcp(RestServer):
             return self._of_compute(request, request.path.removeprefix("/compute/v1/"))
         if request.path.startswith("/storage/v1/b/"):
             self._admit(request, "storage")
-            return self._of_bucket(request.path.removeprefix("/storage/v1/b/"))
+            return self._of_bucket(request, *request.path.removeprefix("/storage/v1/b/").split("/"))
         path = request.path.removeprefix("/v1/")
         if path.startswith("services/"):
             self._admit(request, "cloudbilling")
@@ -207,7 +211,7 @@ class FakeGcp(RestServer):
         if path.endswith(":testIamPermissions"):
             self._admit(request, "cloudresourcemanager")
             return Answer(
-                200, {"permissions": [p for p in request.body["permissions"] if p not in self.denied]}
+                200, {"permissions": [p for p in request.body["permissions"] if not self._lacks(p)]}
             )
         for api, collection, held in (
             ("iam", "serviceAccounts", self.accounts),
@@ -247,9 +251,12 @@ class FakeGcp(RestServer):
             raise refusal(403, message, "accessNotConfigured", info="SERVICE_DISABLED", **service)
 
     def _permit(self, permission: str, resource: str) -> None:
-        if permission in self.denied:
+        if self._lacks(permission):
             message = f"Required '{permission}' permission for '{resource}'"
             raise refusal(403, message, "forbidden")
+
+    def _lacks(self, permission: str) -> bool:
+        return permission in self.denied or (self.granted is not None and permission not in self.granted)
 
     def _of_compute(self, request: Request, path: str) -> Answer:
         project, *rest = path.removeprefix("projects/").split("/")
@@ -389,6 +396,8 @@ class FakeGcp(RestServer):
         return operation, error
 
     def _operation(self, rest: list[str]) -> Answer:
+        scope = {"zones": "zone", "regions": "region", "global": "global"}[rest[0]]
+        self._permit(f"compute.{scope}Operations.get", "/".join(rest))
         name = rest[rest.index("operations") + 1]
         if name not in self._operations:
             raise refusal(
@@ -405,7 +414,7 @@ class FakeGcp(RestServer):
     ) -> Answer:
         verb = "list" if path.endswith(f"/{collection}") else _VERBS[request.method]
         permission = f"{api}.{collection}.{verb}"
-        if permission in self.denied:
+        if self._lacks(permission):
             message = f"Permission '{permission}' denied on resource '{path}' (or it may not exist)."
             raise refusal(
                 403, message, "forbidden", info="IAM_PERMISSION_DENIED", permission=permission, resource=path
@@ -426,10 +435,31 @@ class FakeGcp(RestServer):
             return Answer(200, {})
         return Answer(200, held[path])
 
-    def _of_bucket(self, name: str) -> Answer:
+    def _of_bucket(self, request: Request, name: str, part: str = "") -> Answer:
+        verb = {"": "get", "iam": "setIamPolicy" if request.method == "PUT" else "getIamPolicy"}[part]
+        self._permit(f"storage.buckets.{verb}", f"projects/_/buckets/{name}")
         if name not in self.buckets:
             raise refusal(404, "The specified bucket does not exist.", "notFound")
-        return Answer(200, self.buckets[name])
+        if not part:
+            return Answer(200, self.buckets[name])
+        policy = self.policies.setdefault(name, {"version": 3, "etag": "1", "bindings": []})
+        if request.method == "GET":
+            return Answer(200, policy)
+        if request.body["etag"] != policy["etag"]:
+            raise refusal(
+                412, "At least one of the pre-conditions you specified did not hold.", "conditionNotMet"
+            )
+        self.policies[name] = {**request.body, "etag": str(int(policy["etag"]) + 1)}
+        return Answer(200, self.policies[name])
+
+    def grant(self, bucket: str, member: str, description: str | None) -> None:
+        """Let a member into a bucket, as the module does: by a condition with a description."""
+        self.buckets.setdefault(bucket, {"name": bucket, "location": "EUROPE-NORTH1"})
+        policy = self.policies.setdefault(bucket, {"version": 3, "etag": "1", "bindings": []})
+        binding: dict[str, Any] = {"role": "roles/storage.objectUser", "members": [member]}
+        if description:
+            binding["condition"] = {"title": "harchos-run", "description": description, "expression": "true"}
+        policy["bindings"].append(binding)
 
     def _page(self, request: Request, items: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         """Return one page; like Google's, one without items does not have the field."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class TestOffers:
         )
         assert on_demand.price_usd_hour == pytest.approx(8 * 0.025 + 32 * 0.003 + 0.56)
         assert spot.price_usd_hour == pytest.approx(8 * 0.01 + 32 * 0.001 + 0.22)
-        assert on_demand.as_of == datetime(2026, 11, 20, 8, 30, 15, tzinfo=UTC)
+        assert datetime.now(UTC) - on_demand.as_of < timedelta(minutes=5)
         assert on_demand.source == "cloudbilling:services.skus.list"
 
     def test_only_zones_of_the_region_that_have_the_machine_are_named(self, fake: FakeGcp) -> None:
@@ -160,6 +161,13 @@ class TestOffers:
         adapter.offers("europe-north1")
         assert fake.calls("/skus") == 4
 
+    def test_threads_that_ask_at_once_read_the_price_list_once(self, fake: FakeGcp) -> None:
+        adapter = GcpCloud()
+        adapter.identity()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(adapter.offers, [REGION, "europe-north1"] * 2))
+        assert fake.calls("/skus") == 1
+
     def test_an_api_key_reads_the_price_list_without_the_credentials(
         self, fake: FakeGcp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -207,9 +215,18 @@ class TestQuotas:
         assert (a100.covers, a100.market, a100.limit) == (("a2-ultragpu-",), "spot", 0)
         assert (a2.covers, a2.unit, a2.limit, a2.used) == (("a2-",), "vcpu", 24, 12)
 
-    def test_the_projects_quota_for_all_regions_limits_both_markets(self, fake: FakeGcp) -> None:
-        everywhere = [q for q in GcpCloud().quotas(REGION) if q.code == "GPUS_ALL_REGIONS"]
-        assert [(q.market, q.limit, q.used) for q in everywhere] == [("on-demand", 8, 1), ("spot", 8, 1)]
+    def test_the_projects_quotas_limit_both_markets(self, fake: FakeGcp) -> None:
+        fake.project_quotas += [
+            {"metric": "CPUS_ALL_REGIONS", "limit": 32.0, "usage": 4.0},
+            {"metric": "NETWORKS", "limit": 5.0, "usage": 2.0},
+            {"metric": "SNAPSHOTS", "limit": 1.0, "usage": 0.0},
+        ]
+        found = [(q.code, q.market, q.unit, q.limit, q.used) for q in GcpCloud().quotas(REGION)]
+        assert found == [
+            ("GPUS_ALL_REGIONS", None, "gpu", 8, 1),
+            ("CPUS_ALL_REGIONS", None, "vcpu", 32, 4),
+            ("NETWORKS", None, "hub", 5, 2),
+        ]
 
 
 class TestCheck:
@@ -236,13 +253,9 @@ class TestCheck:
         fake.denied |= {"compute.instances.create", "iam.serviceAccounts.actAs"}
         finding = self.found("permissions")
         assert not finding.ok
-        assert (
-            finding.what == f"{PRINCIPAL} lacks 2 of 47: compute.instances.create, iam.serviceAccounts.actAs"
-        )
-        assert (
-            finding.hint
-            and "--permissions compute.instances.create,iam.serviceAccounts.actAs" in finding.hint
-        )
+        assert finding.what.startswith(f"{PRINCIPAL} lacks 2 of ")
+        assert finding.what.endswith(": compute.instances.create, iam.serviceAccounts.actAs")
+        assert finding.hint and "configs/iam/gcp-controller-role.yaml" in finding.hint
 
     def test_a_project_without_gpus_says_where_to_ask(self, fake: FakeGcp) -> None:
         fake.project_quotas[0]["limit"] = 0.0

@@ -18,7 +18,7 @@ from harchos_infra.hub import instance, secret_reference
 from harchos_infra.hub.job import SECRET_STORES
 from harchos_infra.hub.secret_reference import SecretError, read_secret
 from support.fake_gcp import PROJECT
-from support.fake_key_vault import CONTROLLER, FakeKeyVault, refusal
+from support.fake_key_vault import FakeKeyVault, refusal
 from support.fake_metadata import FakeMetadata
 from support.fake_secret_manager import FakeSecretManager
 from support.rest_server import Answer, reset
@@ -89,7 +89,7 @@ def test_the_newest_version_is_read_from_secret_manager(google: FakeSecretManage
 
 def test_a_secret_is_read_from_a_key_vault(azure: FakeKeyVault) -> None:
     assert read_secret(f"azkv://harchos-vault/harchos-{RUN}-A") == VALUE
-    assert CONTROLLER not in {r.headers.get("authorization") for r in azure.requests}
+    assert [request.headers["authorization"] for request in azure.requests] == [f"Bearer {azure.machine}"]
 
 
 @pytest.mark.parametrize("token", [None, "session-token"])
