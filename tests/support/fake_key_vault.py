@@ -1,4 +1,4 @@
-"""An Azure Key Vault in its REST format (7.4): secrets with values, soft deletion, purge. FakeAzure beside it.
+"""An Azure Key Vault in its REST format (7.4): secrets with values, soft deletion, purge; on FakeAzure.
 
 `machine` is the bearer token of a hub: it may read secrets and nothing else. A deleted secret can be purged
 after `purge_delays` questions; until it is, its name is taken. Names of secrets know no letter case.
