@@ -16,7 +16,7 @@ from harchos_infra.policy.unknown import unknown_names
 from harchos_infra.share import share_directory
 from harchos_infra.workload.diagnostic import DocumentError
 from harchos_infra.workload.tree import read_tree
-from support.policies import Load, Write
+from support.policies import Load, Write, policy_text
 
 EXAMPLE = share_directory("configs") / "policy.yaml"
 
@@ -179,3 +179,13 @@ def test_a_policy_that_is_named_and_not_there_is_no_open_gate(write: Write, by: 
     named, environ = (gone, {}) if by == "--policy" else (None, {"HARCHOS_POLICY": str(gone)})
     with pytest.raises(HarchosError, match=f"no such policy, named by {by}"):
         find_policy(named, environ=environ)
+
+
+def test_a_file_of_another_editor_comes_back_from_its_record_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(
+        b"\xef\xbb\xbf" + policy_text("maxPrice: 2\nmaxTtl: 1h\n").replace("\n", "\r\n").encode()
+    )
+    policy = load_policy(path)
+    assert recorded_policy({"policy": policy.record()}) == policy
+    assert policy.where("maxTtl") == f"{path}:6"
