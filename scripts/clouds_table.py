@@ -66,10 +66,11 @@ def _column(cases: list[Case], cloud: str) -> dict[str, str]:
     survivors = [int(case.recorded.get("survivors", "-1")) for case in faults if case.outcome == "passed"]
     steps = _one(cases, "test_a_root_goes_through_every_step")
     marks = _one(cases, "test_everything_that_can_carry_the_marks_carries_them")
+    marked = marks.recorded.get("marked", "not run")
     created = f"{steps.recorded.get('resources', 'not run')}, of {len(kinds)} kinds"
     return {
         "resources of a hub of two spot nodes with an open port and a secret": created,
-        "of them, carry the marks as tags or labels": f"{marks.recorded.get('marked', 'not run')}, all that can",
+        "of them, carry the marks as tags or labels": f"{marked}, all that can",
         "changes in a second plan": "0" if steps.outcome == "passed" else steps.outcome,
         "creates that were refused, came too late, or died with Terraform": (
             f"{len(faults)}, three at each kind: {_passed(faults)}"
