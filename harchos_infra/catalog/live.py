@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from harchos_infra.catalog.offer import Market
+from harchos_infra.catalog.offer import Market, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +47,18 @@ class Quota:
     limit: float
     used: float | None
     """None: the cloud does not say."""
+
+    def limits(self, offer: Offer) -> bool:
+        """Tell whether machines of an offer in its region count towards this quota."""
+        return (
+            offer.region == self.region
+            and self.market in (None, offer.market)
+            and offer.instance_type.startswith(self.covers)
+        )
+
+    def need(self, offer: Offer, nodes: int) -> float:
+        """Return how much of the quota a hub of that many nodes takes; 0 where the machine is not known."""
+        if self.unit == "hub":
+            return 1.0
+        per_node = {"vcpu": offer.vcpus or 0.0, "gpu": offer.gpu_count, "instance": 1.0}[self.unit]
+        return per_node * nodes

@@ -388,6 +388,9 @@ def _inputs(plan: Plan) -> Section:
         ("now", f"{utc(plan.now)} UTC"),
         ("signal", f"{signal['name']}: {'; '.join(filter(None, said))}"),
     ]
+    if "policy" in inputs:
+        policy = inputs["policy"]
+        rows.append(("policy", f"{policy['name']}: {policy['path']}, sha256 {_short(policy['sha256'])}"))
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))
     if plan.chosen is not None:

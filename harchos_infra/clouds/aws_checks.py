@@ -190,15 +190,16 @@ def _check_quotas(session: AwsSession, regions: Sequence[str]) -> Iterator[Findi
 
 
 def _of_quota(code: str, quotas: Sequence[Quota]) -> Finding:
-    service = "vpc" if quotas[0].unit == "hub" else "ec2"
+    service, unit = ("vpc", "VPCs") if quotas[0].unit == "hub" else ("ec2", "vCPUs")
     free = [quota for quota in quotas if quota.limit > (quota.used or 0.0)]
-    unit = "VPCs" if service == "vpc" else "vCPUs"
-    shown = ", ".join(f"{q.region} {q.used or 0:g} of {q.limit:g}" for q in free[:4])
-    more = f" and {len(free) - 4} more" if len(free) > 4 else ""
     full = [quota.region for quota in quotas if quota not in free]
-    none = f"; none left in {len(full)} of {len(quotas)} regions" if full else ""
-    what = f"{quotas[0].name} ({code}): {shown or 'none free'}{more} {unit} used{none}"
-    hint = None if (free and service == "ec2") or not full else _request(code, service, full[0])
+    shown = [f"{q.region} {q.used or 0:g} of {q.limit:g}" for q in free[:4]]
+    if len(free) > 4:
+        shown.append(f"{len(free) - 4} more regions")
+    if full:
+        shown.append(f"none left in {len(full)} of {len(quotas)} regions")
+    what = f"{quotas[0].name} ({code}), {unit} used: {', '.join(shown)}"
+    hint = _request(code, service, full[0]) if full and (service == "vpc" or not free) else None
     return Finding("quota", bool(free), what, hint, required=False)
 
 

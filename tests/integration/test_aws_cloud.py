@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,6 @@ from support.aws_hub import IMAGE, client, make_hub, pairs, tags
 from support.aws_server import ACCOUNT, AwsServer
 
 HUB = "job-0a1b2c-h1"
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
-        yield server
 
 
 @pytest.fixture
@@ -487,3 +476,21 @@ def test_a_region_that_is_not_enabled_takes_no_credentials(aws: AwsServer) -> No
 
     with pytest.raises(ClientError, match="AuthFailure"):
         client("ec2", "af-south-1").describe_instances()
+
+
+def test_the_least_policy_grants_every_call_that_the_adapter_makes(
+    aws: AwsServer, cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_hub(HUB, "eu-west-1", market="spot")
+    set_mailbox(monkeypatch, "s3://mailbox")
+    client("s3", "us-east-1").create_bucket(Bucket="mailbox")
+    aws.calls.clear()
+    cloud.check()
+    cloud.offers("eu-west-1")
+    remove_all(cloud)
+    statements = json.loads(aws_checks.policy_file().read_text())["Statement"]
+    granted = {
+        a for s in statements for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])
+    }
+    called = {f"{call.service}:{call.action}" for call in aws.calls} - {"sts:GetCallerIdentity"}
+    assert called - granted - {"s3:HeadBucket"} == set(), "HeadBucket takes s3:ListBucket"
