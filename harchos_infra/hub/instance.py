@@ -140,11 +140,8 @@ def give_back(hub: Mapping[str, Any]) -> None:
         machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
         bearer = azure_bearer(f"{_MANAGEMENT[cloud]}/")
         first = os.environ.get("HARCHOS_NODE", "0") == "0"
-        try:
-            _call("DELETE", f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}", bearer)
-        except urllib.error.HTTPError as error:
-            if error.code != 403:
-                raise
+        target = f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}"
+        if not _call("DELETE", target, bearer):
             _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
 
 
@@ -224,10 +221,17 @@ def azure_bearer(resource: str) -> str:
     return f"Bearer {azure_metadata(f'identity/oauth2/token?{query}')['access_token']}"
 
 
-def _call(method: str, url: str, bearer: str) -> None:
+def _call(method: str, url: str, bearer: str) -> bool:
+    """Ask the cloud's own interface for something; return False where that is not allowed. Raises OSError."""
     body = b"" if method == "POST" else None
     request = urllib.request.Request(url, data=body, method=method, headers={"Authorization": bearer})
-    urllib.request.urlopen(request, timeout=_LEAVE_S).close()
+    try:
+        urllib.request.urlopen(request, timeout=_LEAVE_S).close()
+    except urllib.error.HTTPError as error:
+        if error.code != 403:
+            raise
+        return False
+    return True
 
 
 def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
@@ -258,10 +262,11 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
     os.execv(sys.executable, agent)
 
 
-def kill_rest() -> None:
+def kill_rest(hub: Mapping[str, Any]) -> None:
     """Kill what is left of the hub in its cgroup, frozen or not: the machine is not to wait for it."""
-    for cgroup in _CGROUPS.glob("*/cgroup.kill"):
-        cgroup.write_text("1")
+    switch = _CGROUPS / hub["hub"] / "cgroup.kill"
+    if switch.exists():
+        switch.write_text("1")
 
 
 def main(words: list[str]) -> int:
@@ -273,7 +278,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
-            kill_rest()
+            kill_rest(hub)
             give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")

@@ -1,7 +1,7 @@
 """A rented machine, booted: the rendered user-data in a virtual machine, from power-on to power-off.
 
-Each machine boots once, a few at a time, and only those whose tests were asked for. Success is what the machine
-says on its console when it powers itself off, and what is in its mailbox then; the test never ends one.
+Each machine boots once, a few at a time, and only those whose tests were asked for. Success is what the
+machine says on its console when it powers itself off, and what is in its mailbox then; the test ends none.
 """
 
 from __future__ import annotations
