@@ -12,8 +12,10 @@ from harchos_infra.cli import (
     apply,
     calibrate,
     carbon,
+    catalog,
     config,
     destroy,
+    doctor,
     init,
     logs,
     offers,
@@ -57,8 +59,10 @@ app.command("logs")(logs.logs)
 app.command("resume")(resume.resume)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(config.app, name="config")
 
 

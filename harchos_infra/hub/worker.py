@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -153,13 +154,27 @@ class Worker:
         raise JobError(f"there is no job.json in {self._mailbox.url} for hub {self._identity.hub}")
 
     def _take_secrets(self, job: Job) -> dict[str, str]:
-        """Read the secrets and delete them, before anything of the job runs."""
+        """Read the secrets, and delete those that were sent, before anything of the job runs."""
         values = self._patience.insist(lambda: self._mailbox.get_json("secrets.json")) or {}
         self._patience.insist(lambda: self._mailbox.delete("secrets.json"))
+        if job.secret_refs:
+            values |= self._read_secrets(job.secret_refs)
         missing = [name for name in job.secret_names if name not in values and name not in job.env]
         if missing:
             raise JobError(f"secret {', '.join(missing)} was not sent, or an earlier agent took it")
         return {str(name): str(value) for name, value in values.items()}
+
+    def _read_secrets(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Read secrets from the cloud's store with the machine's identity."""
+        from harchos_infra.hub.secret_reference import SecretError, read_secret
+
+        found = {}
+        for name, reference in references.items():
+            try:
+                found[name] = read_secret(reference, stopped=lambda: self._endings.now() is not None)
+            except SecretError as error:
+                raise JobError(f"secret {name} cannot be read from {error}") from None
+        return found
 
     def _prepare(self, job: Job, logs: LogShipper) -> None:
         """Make the job's directories anew, unpack its files, restore its last checkpoint."""

@@ -15,7 +15,7 @@ from harchos_infra.workload.loader import load
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CONFIGS = share_directory("configs")
-READY = sorted(CONFIGS.glob("*/*.yaml"))
+READY = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "iam")
 HERE = Region("local", "local", "this machine", "DE", 52.5, 13.4, "DE", 1.0, "a machine at home")
 MACHINE = Offer("local", "local", "machine", "on-demand", None, 0, None, 2, 8, 0.0, "2026-11-23", "its owner")
 
