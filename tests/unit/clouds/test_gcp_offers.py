@@ -16,6 +16,7 @@ from harchos_infra.clouds.cloud import Finding
 from harchos_infra.clouds.gcp import GcpCloud
 from harchos_infra.errors import HarchosError
 from support.fake_gcp import KEY, PRINCIPAL, PROJECT, FakeGcp
+from support.rest_server import Answer, reset
 
 REGION = "us-central1"
 
@@ -175,7 +176,7 @@ class TestOffers:
         fake.disabled.add("cloudbilling")
         GcpCloud().offers(REGION)
         (asked,) = (r for r in fake.requests if "/skus" in r.path)
-        assert asked.query["key"] == KEY and "authorization" not in asked.headers
+        assert asked.headers["x-goog-api-key"] == KEY and "authorization" not in asked.headers
 
     def test_a_wrong_api_key_is_an_error_that_does_not_show_it(
         self, fake: FakeGcp, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,16 @@ class TestOffers:
         with pytest.raises(HarchosError) as caught:
             GcpCloud().offers(REGION)
         assert "API key not valid" in caught.value.what and "wrong-key-9" not in caught.value.what
+
+    @pytest.mark.parametrize("fault", [reset, Answer(503, b"<p>key?</p>")])
+    def test_the_api_key_is_in_no_message(
+        self, fake: FakeGcp, monkeypatch: pytest.MonkeyPatch, fault: Answer
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+        fake.fail("/skus", fault)
+        with pytest.raises(HarchosError) as caught:
+            GcpCloud().offers(REGION)
+        assert KEY not in f"{caught.value.what} {caught.value.hint} {caught.value.__cause__}"
 
     def test_a_region_that_does_not_exist_is_named(self, fake: FakeGcp) -> None:
         with pytest.raises(HarchosError, match=f"projects/{PROJECT}/regions/mars1' was not found"):
