@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
     from harchos_infra.policy.loader import LoadedPolicy
-    from harchos_infra.runs.job import HubSettings
     from harchos_infra.workload.loader import LoadedWorkload
 
 
@@ -128,31 +127,6 @@ def read_plan_file(path: Path) -> Plan:
         raise HarchosError(f"{path}: not a plan file: it is not text") from None
     except HarchosError as error:
         raise HarchosError(f"{path}: {error.what}", hint=error.hint) from error
-
-
-def hub_settings(*, rehearsal: bool) -> HubSettings:
-    """Return how a hub on this machine runs its job, from the settings and this machine's own watts."""
-    from harchos_infra.catalog import Catalog
-    from harchos_infra.catalog.machine import add_this_machine
-    from harchos_infra.runs.job import HubSettings
-    from harchos_infra.settings import Settings
-
-    settings = Settings.load()
-    catalog = add_this_machine(Catalog.builtin(), zone=settings.local_zone or "", pue=1.0, price_usd_hour=0.0)
-    host, gpu = catalog.power.host("local"), catalog.power.gpu(catalog.offers[-1])
-    policy = "exact-or-host" if rehearsal else "exact"
-    return HubSettings(
-        engine=settings.local_engine,
-        image_policy="host" if settings.local_image == "host" else policy,
-        power_model={
-            "cpu_watts_per_core_idle": host.idle_per_vcpu,
-            "cpu_watts_per_core_max": host.max_per_vcpu,
-            "memory_watts_per_gib": host.memory_per_gib,
-            "gpu_watts_idle": gpu.idle if gpu else 0.0,
-            "gpu_watts_max": gpu.maximum if gpu else 0.0,
-            "source": f"GPU: {gpu.basis}; {host.basis}" if gpu else host.basis,
-        },
-    )
 
 
 def _signal_of(plan: Plan) -> str:

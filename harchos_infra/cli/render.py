@@ -77,7 +77,7 @@ def render(
 
 
 def _submission(path: Path, *, rehearse: bool, policy: Path | None) -> Submission:
-    from harchos_infra.cli.planning import hub_settings, read_plan_file
+    from harchos_infra.cli.planning import read_plan_file
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.submit import Submission
     from harchos_infra.workload.loader import load
@@ -99,7 +99,6 @@ def _submission(path: Path, *, rehearse: bool, policy: Path | None) -> Submissio
         secrets=hidden_values(loaded),
         rehearsal=rehearse,
         signal=None,
-        settings=hub_settings(rehearsal=rehearse),
     )
 
 
@@ -115,13 +114,18 @@ def _specs(submission: Submission, out: Path, *, now: datetime) -> list[HubSpec]
     if plan.chosen is None:
         raise InfeasibleError("nothing to render: no candidate is feasible", hint=plan.nearest_miss)
     check_runs(plan)
+    if len(plan.chosen.segments) > 1:
+        raise HarchosError(
+            f"the plan has {len(plan.chosen.segments)} segments, and Terraform alone hands no work over",
+            hint="carry it out with `harchos apply`, or set `interruptible: false` and plan again",
+        )
     workload = submission.loaded.workload.metadata.name
     run = f"{workload}-{plan_hash(plan)[:6]}"
     specs = []
     for number, segment in enumerate(plan.chosen.segments, start=1):
         hub = f"{run}-h{number}"
         start = now if submission.rehearsal else segment.start
-        expires = start + timedelta(seconds=ttl_s(submission))
+        expires = start + timedelta(seconds=ttl_s(submission.loaded.workload, segment))
         if expires <= now:
             raise HarchosError(
                 f"the window of this plan ended {segment.end:%Y-%m-%d %H:%M} UTC",
@@ -161,9 +165,11 @@ def _refuse_unless_empty(out: Path) -> None:
 def _write(spec: HubSpec, submission: Submission) -> None:
     from harchos_infra.hub.mailbox import Mailbox
     from harchos_infra.hub.package import build_agent
+    from harchos_infra.planner.encoding import encode
     from harchos_infra.provision.root_module import write_root
     from harchos_infra.runs import workdir
-    from harchos_infra.runs.job import job_document
+    from harchos_infra.runs.hub_settings import hub_settings
+    from harchos_infra.runs.job import for_hub, job_document
 
     workload = submission.loaded.workload
     spec.workspace.mkdir(parents=True)
@@ -174,8 +180,11 @@ def _write(spec: HubSpec, submission: Submission) -> None:
         source = Path(submission.loaded.path).resolve().parent / workload.spec.workdir
         box.put("workdir.tar.gz", workdir.pack(source))
     names = frozenset(submission.secrets)
-    job = job_document(workload, run=spec.run, hub=spec.hub, secret_names=names, settings=submission.settings)
-    box.put_json("job.json", job)
+    job = job_document(workload, run=spec.run, secret_names=names)
+    assert submission.plan.chosen is not None
+    place = encode(submission.plan.chosen.segments[0])
+    settings = hub_settings(place, rehearsal=submission.rehearsal)
+    box.put_json("job.json", for_hub(job, spec.hub, settings))
 
 
 def _readme(specs: list[HubSpec], submission: Submission) -> str:

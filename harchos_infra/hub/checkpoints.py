@@ -32,13 +32,13 @@ def generations(mailbox: Mailbox) -> list[int]:
     if isinstance(newest, dict) and isinstance(newest.get("generation"), int):
         # The next may have got its manifest just before its hub died; the one before is kept as well.
         near = {newest["generation"] + step for step in (-1, 0, 1)} - found
-        found |= {number for number in near if number > 0 and mailbox.exists(_manifest_name(number))}
+        found |= {number for number in near if number > 0 and mailbox.exists(manifest_name(number))}
     return sorted(found, reverse=True)
 
 
 def read_manifest(mailbox: Mailbox, number: int) -> list[Item] | None:
     """Return the files of a generation; None if it has no manifest. Raises DamagedError, MailboxError."""
-    data = mailbox.get(_manifest_name(number))
+    data = mailbox.get(manifest_name(number))
     if data is None:
         return None
     try:
@@ -53,7 +53,7 @@ def read_manifest(mailbox: Mailbox, number: int) -> list[Item] | None:
 def publish(mailbox: Mailbox, number: int, items: list[Item]) -> None:
     """Make a generation valid whose files are there. Raises MailboxError."""
     manifest = {"schema": SCHEMA, "at": now(), "files": [item.to_json() for item in items]}
-    mailbox.put_json(_manifest_name(number), manifest)
+    mailbox.put_json(manifest_name(number), manifest)
     mailbox.put_json(NEWEST, {"generation": number})
 
 
@@ -132,7 +132,7 @@ class Checkpoints:
     def _forget(self, numbers: list[int]) -> None:
         """Delete old generations, manifest first."""
         for number in sorted(numbers):
-            self._mailbox.delete(_manifest_name(number))
+            self._mailbox.delete(manifest_name(number))
             for entry in self._mailbox.list(f"checkpoints/{number:08}"):
                 self._mailbox.delete(entry.name)
 
@@ -142,7 +142,8 @@ class Checkpoints:
         return tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats)
 
 
-def _manifest_name(number: int) -> str:
+def manifest_name(number: int) -> str:
+    """Return the name of the object that makes a generation whole."""
     return f"checkpoints/{number:08}.json"
 
 

@@ -1,12 +1,16 @@
-"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`."""
+"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`.
+
+What the hub before had put out lies under `carried/`, its manifest is `carried.json`: a hub that dies while
+it stores its own leaves that whole.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, Uploads, regular_files
-from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.files import ChangingError, Item, Uploads, download, regular_files
+from harchos_infra.hub.mailbox import Mailbox, MailboxError
 
 UNITS = "units.json"
 
@@ -30,6 +34,23 @@ class Outputs:
                 items.append(self._uploads.upload(path, f"outputs/{path}"))
         self._mailbox.put_json("outputs.json", [item.to_json() for item in items])
         return refused
+
+
+def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
+    """Bring back the outputs of the hub before, if this one goes on from its work; return how many files.
+
+    Raises MailboxError where one is not what the manifest says.
+    """
+    try:
+        items = [
+            Item(str(o["path"]), int(o["bytes"]), str(o["sha256"]))
+            for o in mailbox.get_json("carried.json") or []
+        ]
+    except (TypeError, KeyError, ValueError) as error:
+        raise MailboxError("carried.json cannot be read") from error
+    for item in items:
+        download(mailbox, f"carried/{item.path}", item, directory)
+    return len(items)
 
 
 def reported_units(directory: Path) -> dict[str, float]:

@@ -27,7 +27,7 @@ from harchos_infra.hub.log_shipper import LogShipper
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.masking import Mask
 from harchos_infra.hub.meters import cpu_channel, gpu_channel
-from harchos_infra.hub.outputs import Outputs, reported_units
+from harchos_infra.hub.outputs import Outputs, reported_units, restore_outputs
 from harchos_infra.hub.patience import Patience
 from harchos_infra.hub.power import PowerSampler
 from harchos_infra.hub.runner import Runner, RunnerError
@@ -199,6 +199,9 @@ class Worker:
         restored = self._patience.insist(lambda: self._checkpoints.restore(logs.note))
         if restored is not None:
             logs.note(f"checkpoint {restored} restored")
+        outputs = restore_outputs(self._mailbox, directory.outputs)
+        if outputs:
+            logs.note(f"outputs so far restored: {outputs} {'file' if outputs == 1 else 'files'}")
 
     def _job_environment(self, job: Job, runner: Runner, secrets: dict[str, str]) -> dict[str, str]:
         places = runner.places

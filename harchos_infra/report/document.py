@@ -114,6 +114,7 @@ def _hub(h: HubAccount) -> dict[str, Any]:
         "createdAt": _time(span.created_at),
         "goneAt": _time(span.gone_at),
         "scheduleOffsetS": span.schedule_offset_s,
+        "speed": span.speed,
         "rehearsal": span.rehearsal,
         "livedS": h.lived_s,
         "meteredS": h.metered_s,

@@ -34,7 +34,7 @@ def caveats(record: RunRecord, account: Account) -> list[str]:
     if moves:
         times = "once" if len(moves) == 1 else f"{len(moves)} times"
         said.append(
-            f"moved {times} while it waited: planned figures and baselines are those of the plan that was "
+            f"moved {times}: planned figures and baselines are those of the plan that was "
             f"accepted. The last move: {moves[-1].detail}"
         )
     if account.alive:
