@@ -60,6 +60,9 @@ def plan(
     explain: bool = typer.Option(
         False, "--explain", help="List every candidate that lost, with its numbers."
     ),
+    terraform: bool = typer.Option(
+        False, "--terraform", help="Run `terraform plan`, too: what would be created, beside its price."
+    ),
 ) -> None:
     """Decide when and where the workloads of FILE run; nothing is created."""
     moment = parse_now(now)
@@ -68,12 +71,14 @@ def plan(
     if quotas is not None or len(files) > 1 or files[0].is_dir():
         if html is not None:
             raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
+        if terraform:
+            raise typer.BadParameter("for one workload, without --quotas", param_hint="--terraform")
         _plan_fleet(files, quotas, moment, source, rules, format, out, detailed_exitcode, explain)
         return
     from harchos_infra.cli.planning import make_plan
 
     made, loaded = make_plan(files[0], now=moment, signal=source, policy=rules)
-    typer.echo(_render(made, format, explain), nl=False)
+    typer.echo(_render(made, format, explain, terraform), nl=False)
     if out is not None:
         write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
@@ -131,15 +136,19 @@ def _refuse_fallen(made: Plan) -> None:
         raise typer.Exit(FELL_BACK)
 
 
-def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
+def _render(plan: Plan, format: PlanFormat, explain: bool, terraform: bool) -> str:
+    from harchos_infra.cli.plan_terraform import creations, section, with_creations
+
+    made = creations(plan) if terraform and plan.chosen is not None else []
     if format is PlanFormat.JSON:
-        return plan.dumps()
+        return with_creations(plan.dumps(), made) if made else plan.dumps()
     from harchos_infra.cli.output import text_width
     from harchos_infra.cli.plan_view import WIDTH, render_markdown, render_text
 
+    more = [section(made)] if made else []
     if format is PlanFormat.MARKDOWN:
-        return render_markdown(plan, explain=explain)
-    return render_text(plan, explain=explain, width=text_width(WIDTH))
+        return render_markdown(plan, explain=explain, more=more)
+    return render_text(plan, explain=explain, width=text_width(WIDTH), more=more)
 
 
 def write_plan(path: Path, plan: Plan) -> None:

@@ -62,6 +62,11 @@ def render(
     out = out.absolute()
     specs = _specs(submission, out, now=datetime.now(UTC))
     for spec in specs:
+        if spec.cloud != "local":
+            raise HarchosError(
+                f"a hub on {spec.cloud} needs what only `harchos apply` puts into its mailbox",
+                hint="see what would be created: `harchos plan FILE --terraform`; or add --rehearse",
+            )
         root_module(spec)
     _refuse_unless_empty(out)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harchos_infra.catalog.live import LiveOffer, Quota
-from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession
+from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession, is_physical
 from harchos_infra.clouds.cloud import Finding, Resource
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class AzureCloud:
         """Return the regions that the subscription may use, by name."""
         path = f"/subscriptions/{self._session.subscription}/locations"
         found = self._session.pages(path, SUBSCRIPTIONS)
-        return sorted(r["name"] for r in found if r.get("metadata", {}).get("regionType") == "Physical")
+        return sorted(region["name"] for region in found if is_physical(region))
 
     def offers(self, region: str) -> Sequence[LiveOffer]:
         """Return GPU sizes with today's prices."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession
+from harchos_infra.clouds.azure_session import SUBSCRIPTIONS, AzureSession, is_physical
 from harchos_infra.clouds.cloud import Finding
 from harchos_infra.errors import HarchosError
 from harchos_infra.settings import Settings
@@ -19,6 +21,9 @@ from harchos_infra.share import share_directory
 NAMESPACES = ("Microsoft.Compute", "Microsoft.Network", "Microsoft.ManagedIdentity", "Microsoft.Storage")
 ROLES = ("HarchOS hub mailbox", "HarchOS hub lifetime")
 """Roles that the module `azure-hub` gives to a hub's identity; made once for a subscription."""
+_GPU_FAMILY = re.compile(r"standardN[CDGV]", re.IGNORECASE)
+_AT_ONCE = 8
+_SHOWN = 4
 _AUTHORIZATION = "2022-04-01"
 _PROVIDERS = "2021-04-01"
 _STORAGE = "2023-05-01"
@@ -46,6 +51,7 @@ def check(session: AzureSession) -> list[Finding]:
         *(_of("providers", partial(_provider, session, namespace)) for namespace in NAMESPACES),
         _of("permissions", lambda: _permissions(session)),
         *(_of("roles", partial(_role, session, role)) for role in ROLES),
+        _of("quota", lambda: _quota(session)),
         _of("mailbox", lambda: _mailbox(session)),
         _of("secrets", lambda: _vault(session), required=False),
         _of("prices", _prices, required=False),
@@ -127,18 +133,56 @@ def _mailbox(session: AzureSession) -> Finding:
         return Finding(
             "mailbox", False, "no mailbox is set", "harchos config set azure.mailbox az://ACCOUNT/CONTAINER"
         )
-    account = urlsplit(url).netloc
+    account, container = urlsplit(url).netloc, urlsplit(url).path.strip("/").partition("/")[0]
     path = f"/subscriptions/{session.subscription}/providers/Microsoft.Storage/storageAccounts"
-    for found in session.pages(path, _STORAGE):
-        if found["name"] == account:
-            public = "allowed" if found["properties"].get("allowBlobPublicAccess") else "refused"
-            return Finding("mailbox", True, f"{url} in {found['location']}, public access {public}")
-    return Finding(
-        "mailbox",
-        False,
-        f"{url}: subscription {session.subscription} has no storage account {account!r}",
-        f"az storage account create --name {account} --resource-group GROUP --location REGION",
-    )
+    found = next((item for item in session.pages(path, _STORAGE) if item["name"] == account), None)
+    if found is None:
+        return Finding(
+            "mailbox",
+            False,
+            f"{url}: subscription {session.subscription} has no storage account {account!r}",
+            f"az storage account create --name {account} --resource-group GROUP --location REGION",
+        )
+    if not session.exists(f"{found['id']}/blobServices/default/containers/{container}", _STORAGE):
+        return Finding(
+            "mailbox",
+            False,
+            f"{url}: storage account {account} has no container {container!r}",
+            f"az storage container-rm create --storage-account {account} --name {container}",
+        )
+    public = "allowed" if found["properties"].get("allowBlobPublicAccess") else "refused"
+    return Finding("mailbox", True, f"{url} in {found['location']}, public access {public}")
+
+
+def _quota(session: AzureSession) -> Finding:
+    """Look for GPU vCPUs in every region: subscriptions begin with none."""
+    path = f"/subscriptions/{session.subscription}/locations"
+    regions = [r["name"] for r in session.pages(path, SUBSCRIPTIONS) if is_physical(r)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        listed = pool.map(lambda region: session.all(lambda: session.compute.usage.list(region)), regions)
+        families = {
+            region: [
+                f"{usage.name.value} {usage.current_value} of {usage.limit}"
+                for usage in usages
+                if _gpu(usage)
+            ]
+            for region, usages in zip(regions, listed, strict=True)
+        }
+    some = [f"{region}: {', '.join(shown)}" for region, shown in families.items() if shown]
+    if not some:
+        return Finding(
+            "quota",
+            False,
+            f"no vCPU of GPU machines in any of {len(regions)} regions: that is where subscriptions begin",
+            "ask for a family (standardNCASv3_T4Family…): https://portal.azure.com/#view/Microsoft_Azure_Capacity"
+            "/QuotaMenuBlade/~/myQuotas",
+        )
+    more = [f"{len(some) - _SHOWN} more regions"] if len(some) > _SHOWN else []
+    return Finding("quota", True, f"vCPUs of GPU machines: {'; '.join([*some[:_SHOWN], *more])}")
+
+
+def _gpu(usage: Any) -> bool:
+    return bool(_GPU_FAMILY.match(usage.name.value)) and usage.limit > 0
 
 
 def _vault(session: AzureSession) -> Finding:

@@ -28,6 +28,8 @@ _SETTLING = (
     "ResourceGroupBeingDeleted",
     "RetryableError",
 )
+PUBLIC_ADDRESS_USD_HOUR = 0.005
+"""A standard static IPv4 address, in every region (Azure's price list), in use or not."""
 _GROUPS = "2021-04-01"
 _ASSIGNMENTS = "2022-04-01"
 _IDENTITIES = "2023-01-31"
@@ -146,7 +148,8 @@ def _of_kind(session: AzureSession, kind: _Kind, owners: dict[str, Marks]) -> It
     for item in session.all(lambda: kind.list(session)):
         marks = of_labels(item.tags) or owners.get(_group_of(item.id))
         if marks is not None:
-            price = _price(item) if kind.name == "instance" else None
+            price = _machine_usd_hour(item) if kind.name == "instance" else None
+            price = PUBLIC_ADDRESS_USD_HOUR if kind.name == "address" else price
             yield _resource(kind.name, item.id, marks, _detail(kind, item), item.location, price)
 
 
@@ -159,7 +162,7 @@ def _detail(kind: _Kind, item: Any) -> str:
     return str(item.name)
 
 
-def _price(machine: Any) -> float | None:
+def _machine_usd_hour(machine: Any) -> float | None:
     """Return what an hour costs; a machine that gave its hardware back costs nothing by itself."""
     if any(state in _NOT_BILLED for state in _states(machine)):
         return None

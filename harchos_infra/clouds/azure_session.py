@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -159,8 +160,6 @@ class AzureSession:
 
     @cached_property
     def _credential(self) -> Any:
-        import logging
-
         from azure.identity import DefaultAzureCredential
 
         logging.getLogger("azure").addHandler(logging.NullHandler())
@@ -208,6 +207,11 @@ class AzureSession:
             if (explained := explain(error, self._named or "-")) is None:
                 raise
             raise explained from error
+
+
+def is_physical(location: Mapping[str, Any]) -> bool:
+    """Return whether a location of a subscription is a region, not a geography of several."""
+    return bool(location.get("metadata", {}).get("regionType") == "Physical")
 
 
 def vault_endpoint(vault: str) -> str:

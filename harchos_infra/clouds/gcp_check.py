@@ -7,11 +7,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from harchos_infra.clouds.cloud import Finding
+from harchos_infra.clouds.gcp_error import GcpError
 from harchos_infra.clouds.gcp_quotas import EVERYWHERE
 from harchos_infra.clouds.gcp_session import GcpSession
 from harchos_infra.errors import HarchosError
 from harchos_infra.settings import Settings
 from harchos_infra.share import share_directory
+
+_IN_MAILBOX = (
+    "storage.buckets.getIamPolicy",
+    "storage.buckets.setIamPolicy",
+    "storage.objects.create",
+    "storage.objects.delete",
+    "storage.objects.get",
+    "storage.objects.list",
+)
 
 
 def role_file() -> Path:
@@ -91,14 +101,41 @@ def _gpu_quota(project: str, limit: float | None) -> Finding:
 
 
 def _mailbox(session: GcpSession) -> Finding:
+    """Look at the bucket, and ask what the principal may do in it; nothing is written."""
     url = Settings.load().gcp_mailbox
     if not url:
         return Finding(
             "mailbox", False, "no mailbox is set", "harchos config set gcp.mailbox gs://BUCKET/PREFIX"
         )
-    bucket = session.call("GET", "storage", f"storage/v1/b/{urlsplit(url).netloc}")
-    public = bucket.get("iamConfiguration", {}).get("publicAccessPrevention", "inherited")
-    return Finding("mailbox", True, f"{url} in {bucket.get('location', '?')}, public access {public}")
+    name = urlsplit(url).netloc
+    try:
+        bucket = session.call("GET", "storage", f"storage/v1/b/{name}")
+    except GcpError as error:
+        if error.status != 404:
+            raise
+        hint = f"gcloud storage buckets create gs://{name} --uniform-bucket-level-access"
+        return Finding("mailbox", False, f"there is no bucket {name}", hint)
+    if not bucket.get("iamConfiguration", {}).get("uniformBucketLevelAccess", {}).get("enabled"):
+        return Finding(
+            "mailbox",
+            False,
+            f"bucket {name} is without uniform access: hubs cannot be kept to their run's prefix in it",
+            f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access",
+        )
+    path = f"storage/v1/b/{name}/iam/testPermissions"
+    answer = session.call("GET", "storage", path, permissions=_IN_MAILBOX)
+    missing = [needed for needed in _IN_MAILBOX if needed not in answer.get("permissions", ())]
+    if missing:
+        return Finding(
+            "mailbox",
+            False,
+            f"{session.principal} lacks {', '.join(missing)} in bucket {name}",
+            f"gcloud storage buckets add-iam-policy-binding gs://{name}, with the role of "
+            f"{role_file().with_name('gcp-mailbox-role.yaml')}",
+        )
+    return Finding(
+        "mailbox", True, f"{url} in {bucket.get('location', '?')}: may be listed, written and shared"
+    )
 
 
 def _secrets(session: GcpSession) -> Finding:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -23,7 +26,9 @@ _HOSTS = {
     "storage": "https://storage.googleapis.com",
 }
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_ANSWER_S = 60.0
+ANSWER_S = 60.0
+WAIT_S = 150.0
+"""How long an answer about an operation may take: Google holds it back for up to two minutes."""
 RETRY_FOR_S = 60.0
 """How long a call that is asked too often, or met by a fault of the server, is made again."""
 FIRST_PAUSE_S = 0.5
@@ -82,9 +87,11 @@ class GcpSession:
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
         from google.auth.transport.requests import Request
 
+        logging.getLogger("google").addHandler(logging.NullHandler())
+        credentials: Any
         try:
-            credentials: Any
-            credentials, project = google.auth.default(scopes=[_SCOPE])
+            with warnings.catch_warnings(action="ignore"):
+                credentials, project = google.auth.default(scopes=[_SCOPE])
             credentials.refresh(Request())
         except DefaultCredentialsError as error:
             raise no_credentials(error) from error
@@ -130,11 +137,14 @@ class GcpSession:
             )
         return self._clients[name]
 
-    def compute(self, client: str, method: str, request: Mapping[str, Any]) -> Any:
-        """Call a method of a compute client that answers in one piece."""
+    def compute(
+        self, client: str, method: str, request: Mapping[str, Any], *, answer_s: float | None = None
+    ) -> Any:
+        """Call a method of a compute client that answers in one piece, within `answer_s`."""
+        timeout = answer_s or ANSWER_S
         bound = getattr(self.client(client), method)
         return self._again(
-            lambda: bound(request={"project": self.project, **request}, retry=None, timeout=_ANSWER_S),
+            lambda: bound(request={"project": self.project, **request}, retry=None, timeout=timeout),
             f"{client}.{method}",
         )
 
@@ -158,8 +168,6 @@ class GcpSession:
 
         The library's own poller asks the real Google whatever `api_endpoint` says, so it is not used.
         """
-        import time
-
         until = time.monotonic() + OPERATION_S
         while operation.status != operation.Status.DONE:
             if time.monotonic() > until:
@@ -179,14 +187,12 @@ class GcpSession:
             )
 
     def _wait(self, operation: Any) -> Any:
-        named = {"operation": operation.name}
+        client, place = "GlobalOperationsClient", {}
         if operation.zone:
-            zone = operation.zone.rsplit("/", 1)[-1]
-            return self.compute("ZoneOperationsClient", "wait", named | {"zone": zone})
-        if operation.region:
-            region = operation.region.rsplit("/", 1)[-1]
-            return self.compute("RegionOperationsClient", "wait", named | {"region": region})
-        return self.compute("GlobalOperationsClient", "wait", named)
+            client, place = "ZoneOperationsClient", {"zone": operation.zone.rsplit("/", 1)[-1]}
+        elif operation.region:
+            client, place = "RegionOperationsClient", {"region": operation.region.rsplit("/", 1)[-1]}
+        return self.compute(client, "wait", {"operation": operation.name, **place}, answer_s=WAIT_S)
 
     def _once(
         self, method: str, api: str, path: str, *, body: Any, anonymous: bool, query: dict[str, Any]
@@ -202,7 +208,7 @@ class GcpSession:
             f"{endpoint(api)}/{path}",
             params={name: value for name, value in query.items() if value is not None},
             json=body,
-            timeout=_ANSWER_S,
+            timeout=ANSWER_S,
         )
         if answer.status_code >= 400:
             project, principal = ("-", "the API key") if anonymous else self._who()
@@ -212,8 +218,6 @@ class GcpSession:
 
     def _again(self, call: Callable[[], _T], doing: str) -> _T:
         """Make a call again, with pauses that double, while the answer says that it may help."""
-        import time
-
         until, pause_s = time.monotonic() + RETRY_FOR_S, FIRST_PAUSE_S
         while True:
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, Item, Uploads, download, regular_files
+from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 
 UNITS = "units.json"
@@ -48,8 +48,11 @@ def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
         ]
     except (TypeError, KeyError, ValueError) as error:
         raise MailboxError("carried.json cannot be read") from error
-    for item in items:
-        download(mailbox, f"carried/{item.path}", item, directory)
+    try:
+        for item in items:
+            download(mailbox, f"carried/{item.path}", item, directory)
+    except DamagedError as error:
+        raise MailboxError(f"carried outputs in {mailbox.url}: {error}") from error
     return len(items)
 
 

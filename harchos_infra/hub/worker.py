@@ -199,7 +199,7 @@ class Worker:
         restored = self._patience.insist(lambda: self._checkpoints.restore(logs.note))
         if restored is not None:
             logs.note(f"checkpoint {restored} restored")
-        outputs = restore_outputs(self._mailbox, directory.outputs)
+        outputs = self._patience.insist(lambda: restore_outputs(self._mailbox, directory.outputs))
         if outputs:
             logs.note(f"outputs so far restored: {outputs} {'file' if outputs == 1 else 'files'}")
 

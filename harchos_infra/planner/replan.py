@@ -106,14 +106,14 @@ def reconsider(
     signal: Signal,
     now: datetime,
     measured: Calibration | None = None,
-    runs: bool = False,
     policy: LoadedPolicy | None = None,
+    runs: bool = False,
 ) -> Stay | Move:
     """Plan the workload again at `now` and decide between the segments it holds and the new best.
 
-    A relative deadline would count from `now`: the workload must name a time. `runs`: the job is under way in
-    the first of the segments, which goes on from `now`. `policy` is the one that the run was accepted under
-    (`recorded_policy`).
+    A relative deadline would count from `now`: the workload must name a time. `policy` is the one that its
+    plan was made under (`recorded_policy`). `runs`: the job is under way in the first of the segments, which
+    goes on from `now`.
     """
     again = plan(workload, catalog=catalog, signal=signal, now=now, measured=measured, policy=policy)
     request = Request.of(workload, catalog, now, measured, policy)

@@ -107,6 +107,7 @@ class Ledger:
                     segments=segments,
                     segment=0,
                     failed_offers=[],
+                    metrics={},
                     owner=owner,
                     until=until,
                     epoch=1,
@@ -343,6 +344,7 @@ class Ledger:
             intensities=row["intensities"],
             units=row["units"],
             outputs=tuple(row["outputs"]),
+            metrics={n: [(_time(at), v) for at, v in points] for n, points in row["metrics"].items()},
             events=tuple(Event(_time(e["at"]), e["kind"], e["detail"]) for e in events),
         )
 

@@ -36,6 +36,7 @@ from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import hub_box, mailbox_root
+from harchos_infra.runs.metrics import NAME, read_metrics
 from harchos_infra.runs.replan import Replanner, begun_workload
 from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
@@ -261,7 +262,8 @@ class Reconciler:
             measurements = self._ledger.measurements(hub["hub"])
             self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
         outputs = collect(boxes, home() / "runs" / run["id"])
-        self._ledger.update_run(lease, outputs=outputs, units=units)
+        metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
+        self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
         many = "file" if len(outputs) == 1 else "files"
         where = f"{len(outputs)} {many} in {home() / 'runs' / run['id']}" if outputs else ""
         return self._enter(lease, "settle", where)

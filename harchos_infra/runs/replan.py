@@ -75,8 +75,8 @@ class Replanner:
             signal=signal,
             now=self._now,
             measured=measured,
-            runs=runs,
             policy=self._policy(),
+            runs=runs,
         )
         if isinstance(decision, Move) and not _can_be_run(decision.to.segments):
             return Stay(OTHER_KIND)
@@ -87,13 +87,9 @@ class Replanner:
         if "fleet" in self._plan["inputs"]:
             raise HarchosError("its place was given to it together with others, under quotas")
         workload, measured, catalog, signal = self._world(runs=False)
+        policy = self._policy()
         again = make_plan(
-            workload,
-            catalog=catalog,
-            signal=signal,
-            now=self._now,
-            measured=measured,
-            policy=self._policy(),
+            workload, catalog=catalog, signal=signal, now=self._now, measured=measured, policy=policy
         )
         if again.chosen is None:
             raise HarchosError(f"no other candidate is left: {again.nearest_miss}")

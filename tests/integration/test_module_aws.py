@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import string
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harchos_infra.share import share_directory
+from support.module_workspace import Life, Workspace, has, last
 from support.schema_replay import Fault, Replay
-from support.schema_replay.schemas import load
-from support.schema_replay.world import Call
 
-MODULE = "modules/aws-hub"
 EXPIRES = "2026-11-26T06:00:00Z"
+VARIABLES = {"mailbox": "s3://acme-mailbox/harchos", "expires": EXPIRES}
 TAGS = {
     "harchos:run": "llm-0a1b2c",
     "harchos:hub": "llm-0a1b2c-h1",
@@ -31,57 +26,14 @@ TAGS = {
 UNTAGGABLE = {"aws_route", "aws_route_table_association", "aws_iam_role_policy"}
 
 
-@dataclass
-class Workspace:
-    """A folder of the modules, and Terraform in it."""
-
-    replay: Replay
-    folder: Path
-    variables: dict[str, str] = field(
-        default_factory=lambda: {"mailbox": "s3://acme-mailbox/harchos", "expires": EXPIRES}
-    )
-
-    def terraform(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        given = [f"-var={name}={value}" for name, value in self.variables.items()]
-        takes_variables = command in ("plan", "apply", "destroy")
-        return self.replay.run(
-            ["terraform", command, "-no-color", *(given if takes_variables else []), *arguments],
-            cwd=self.folder,
-        )
-
-    def succeeds(self, command: str, *arguments: str) -> str:
-        done = self.terraform(command, *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-@dataclass(frozen=True)
-class Life:
-    """What the complete example asked of AWS from its first apply to the end of its destroy."""
-
-    created: list[Call]
-    deleted: list[Call]
-
-    def one(self, kind: str) -> Call:
-        (call,) = self.all(kind)
-        return call
-
-    def all(self, kind: str) -> list[Call]:
-        return [call for call in self.created if call.type == kind]
-
-
 def workspace(replay: Replay, folder: Path, part: str) -> Workspace:
-    # Links are followed, as in a wheel: hub-boot's program lies with the agent's.
-    shutil.copytree(share_directory("terraform"), folder / "terraform")
     replay.answers["aws_ec2_instance_type"] = {
         "supported_architectures": ["x86_64"],
         "supported_placement_strategies": ["cluster", "partition", "spread"],
         "gpus": [{"count": 1, "manufacturer": "NVIDIA", "memory_size": 24576, "name": "L4"}],
     }
     replay.answers["aws_ssm_parameter"] = {"insecure_value": "ami-0123456789abcdef0"}
-    made = Workspace(replay, folder / "terraform" / MODULE / part)
-    made.succeeds("init")
-    return made
+    return Workspace.of(replay, folder, "aws-hub", part, dict(VARIABLES))
 
 
 @pytest.fixture
@@ -93,11 +45,7 @@ def complete(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     with Replay(providers=["aws"]) as replay:
-        hub = workspace(replay, tmp_path_factory.mktemp("aws"), "examples/complete")
-        hub.succeeds("apply", "-auto-approve")
-        hub.succeeds("destroy", "-auto-approve")
-        assert replay.world.existing == []
-        return Life(replay.world.done("create"), replay.world.done("delete"))
+        return Life.lived_in(workspace(replay, tmp_path_factory.mktemp("aws"), "examples/complete"))
 
 
 @pytest.mark.parametrize("example", ["minimal", "complete"])
@@ -106,9 +54,8 @@ def test_an_example_is_valid_is_made_stays_as_it_is_and_goes(example: str, tmp_p
         hub = workspace(replay, tmp_path, f"examples/{example}")
         hub.succeeds("validate")
         hub.succeeds("plan", "-out=plan.bin")
-        hub.succeeds("show", "plan.bin")
-        made = hub.replay.run(["terraform", "apply", "-no-color", "plan.bin"], cwd=hub.folder)
-        assert made.returncode == 0, made.stderr
+        hub.succeeds("show", "-json", "plan.bin")
+        hub.succeeds("apply", "plan.bin")
         assert len(replay.world.existing) == len(replay.world.done("create")) > 0
 
         hub.succeeds("plan", "-detailed-exitcode")
@@ -143,9 +90,8 @@ def test_a_hub_is_made_of_these(life: Life) -> None:
 
 
 def test_everything_that_can_have_tags_is_made_with_all_of_them(life: Life) -> None:
-    schemas = load("aws").resources
     for call in life.created:
-        if "tags" in schemas[call.type]["block"]["attributes"]:
+        if has("aws", call.type, "tags"):
             assert call.values["tags"].items() >= TAGS.items(), call.type
         else:
             assert call.type in UNTAGGABLE
@@ -260,10 +206,6 @@ def test_a_launch_that_fails_leaves_nothing_once_it_is_destroyed(complete: Works
     assert len(left) > 0
     complete.succeeds("destroy", "-auto-approve")
     assert complete.replay.world.existing == []
-
-
-def last(kinds: list[str], kind: str) -> int:
-    return len(kinds) - 1 - kinds[::-1].index(kind)
 
 
 def listed(value: Any) -> list[Any]:

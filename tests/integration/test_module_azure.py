@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -159,6 +160,44 @@ def test_the_schedule_is_not_judged_anew_by_a_later_plan(tmp_path: Path) -> None
         hub.succeeds("plan", "-detailed-exitcode")
 
 
+@pytest.fixture
+def on_demand(tmp_path: Path) -> Iterator[Workspace]:
+    """Two nodes on demand, in no zone that was named."""
+    with Replay(providers=["azurerm"]) as replay:
+        hub = workspace(replay, tmp_path, "examples/complete")
+        (hub.folder / "on_demand_override.tf").write_text(
+            'module "hub" {\n  market            = "on-demand"\n  availability_zone = null\n}\n'
+        )
+        yield hub
+
+
+def test_machines_on_demand_share_the_set_that_infiniband_needs(on_demand: Workspace) -> None:
+    on_demand.succeeds("apply", "-auto-approve")
+    on_demand.succeeds("plan", "-detailed-exitcode")
+    on_demand.succeeds("destroy", "-auto-approve")
+    world = on_demand.replay.world
+    assert world.existing == []
+
+    life = Life(world.done("create"), world.done("delete"))
+    together = life.one("azurerm_availability_set")
+    assert together.tags == TAGS
+    assert {node.values["availability_set_id"] for node in life.all(MACHINE)} == {together.id}
+    assert not [node for node in life.all(MACHINE) if "max_bid_price" in node.values]
+
+
+def test_after_a_fault_at_the_set_destroy_leaves_nothing(on_demand: Workspace) -> None:
+    on_demand.replay.faults["azurerm_availability_set:create"] = Fault(
+        error="unexpected status 409 (409 Conflict) with error: AllocationFailed: no capacity"
+    )
+    failed = on_demand.terraform("apply", "-auto-approve")
+    assert failed.returncode == 1
+    assert "AllocationFailed" in failed.stderr
+
+    on_demand.succeeds("destroy", "-auto-approve")
+
+    assert on_demand.replay.world.existing == []
+
+
 def test_an_evicted_machine_is_deleted_and_bids_no_more_than_was_accepted(life: Life) -> None:
     for node in life.all(MACHINE):
         assert (node.values["priority"], node.values["eviction_policy"]) == ("Spot", "Delete")
@@ -202,22 +241,6 @@ def test_a_hub_that_gave_itself_back_is_destroyed_without_complaint(tmp_path: Pa
                 continue
             replay.world.remove(resource.type, resource.id)
         assert [left.type for left in replay.world.existing] == ["azurerm_role_assignment"]
-
-        hub.succeeds("destroy", "-auto-approve")
-
-        assert replay.world.existing == []
-
-
-@pytest.mark.parametrize("kind", sorted(IN_THE_COMPLETE_EXAMPLE))
-def test_after_a_fault_at_any_resource_destroy_leaves_nothing(kind: str, tmp_path: Path) -> None:
-    with Replay(providers=["azurerm"]) as replay:
-        replay.faults[f"{kind}:create"] = Fault(
-            error="unexpected status 409 (409 Conflict) with error: SkuNotAvailable: no capacity in 'eastus'"
-        )
-        hub = workspace(replay, tmp_path, "examples/complete")
-        failed = hub.terraform("apply", "-auto-approve")
-        assert failed.returncode == 1
-        assert "SkuNotAvailable" in failed.stderr
 
         hub.succeeds("destroy", "-auto-approve")
 

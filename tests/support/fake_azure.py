@@ -148,7 +148,7 @@ class FakeAzure(RestServer):
         self, group: str, type_: str, name: str, tags: Mapping[str, str] | None = None, **properties: Any
     ) -> str:
         """Put a resource into a resource group; returns its id."""
-        id = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/{type_}/{name}"
+        id = self.id(group, type_, name)
         self.resources[id] = {
             "id": id,
             "name": name,
@@ -158,6 +158,10 @@ class FakeAzure(RestServer):
             "properties": {"provisioningState": "Succeeded"} | properties,
         }
         return id
+
+    def id(self, group: str, type_: str, name: str) -> str:
+        """Return the id of a resource in a resource group."""
+        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/{type_}/{name}"
 
     def add_hub(
         self, run: str, hub: str, *, nodes: int = 1, size: str = "Standard_NC4as_T4_v3", spot: bool = False
@@ -223,6 +227,13 @@ class FakeAzure(RestServer):
         tags = {"harchos:run": run, "harchos:expires": "2026-11-24T06:00:00Z"}
         id = f"https://{VAULT}.vault.azure.net/secrets/{whole}"
         self.secrets[whole] = {"id": id, "attributes": {"enabled": True}, "tags": tags}
+
+    def add_mailbox(self, account: str, container: str) -> None:
+        """Put a storage account with a container into the shared resource group."""
+        id = self.add("harchos", "Microsoft.Storage/storageAccounts", account, allowBlobPublicAccess=False)
+        within = f"{id}/blobServices/default/containers/{container}"
+        kind = "Microsoft.Storage/storageAccounts/blobServices/containers"
+        self.resources[within] = {"id": within, "name": container, "type": kind, "properties": {}}
 
     @property
     def left(self) -> list[str]:
@@ -339,7 +350,7 @@ class FakeAzure(RestServer):
 
     def _everything(self, request: Request) -> Answer:
         """Answer the list of everything; like Azure's, without tags where a filter by tag is asked for."""
-        found = [r for r in self.resources.values() if r["type"] != _ASSIGNMENT] + self.ghosts
+        found = [r for r in self.resources.values() if "location" in r] + self.ghosts
         shown = [{k: r[k] for k in ("id", "name", "type", "location", "tags") if k in r} for r in found]
         if wanted := re.fullmatch(
             r"tagName eq '(.*?)'( and tagValue eq '(.*)')?", request.query.get("$filter", "")

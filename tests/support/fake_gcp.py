@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -101,6 +102,8 @@ class FakeGcp(RestServer):
         """By a part of the target's path: the error with which its operation ends."""
         self.page_size = 500
         self.polls = 1
+        self.hold_s = 0.0
+        """How long `wait` holds back its answer; Google's does for up to two minutes."""
         self.signed_in = True
         """False: the token server refuses the key, and the APIs refuse what it signs."""
         self.deleted: list[str] = []
@@ -403,6 +406,8 @@ class FakeGcp(RestServer):
             raise refusal(
                 404, f"The resource 'projects/{PROJECT}/{'/'.join(rest)}' was not found", "notFound"
             )
+        if rest[-1] == "wait":
+            time.sleep(self.hold_s)
         done, polls = self._operations[name]
         self._operations[name] = (done, polls - 1)
         if polls > 1:
@@ -435,7 +440,10 @@ class FakeGcp(RestServer):
             return Answer(200, {})
         return Answer(200, held[path])
 
-    def _of_bucket(self, request: Request, name: str, part: str = "") -> Answer:
+    def _of_bucket(self, request: Request, name: str, part: str = "", test: str = "") -> Answer:
+        if test:
+            asked = request.every("permissions")
+            return Answer(200, {"permissions": [p for p in asked if not self._lacks(p)]})
         verb = {"": "get", "iam": "setIamPolicy" if request.method == "PUT" else "getIamPolicy"}[part]
         self._permit(f"storage.buckets.{verb}", f"projects/_/buckets/{name}")
         if name not in self.buckets:
@@ -452,9 +460,14 @@ class FakeGcp(RestServer):
         self.policies[name] = {**request.body, "etag": str(int(policy["etag"]) + 1)}
         return Answer(200, self.policies[name])
 
+    def add_bucket(self, name: str) -> None:
+        """Put a bucket as docs/clouds/gcp.md makes it."""
+        access = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"}
+        self.buckets[name] = {"name": name, "location": "EUROPE-NORTH1", "iamConfiguration": access}
+
     def grant(self, bucket: str, member: str, description: str | None) -> None:
         """Let a member into a bucket, as the module does: by a condition with a description."""
-        self.buckets.setdefault(bucket, {"name": bucket, "location": "EUROPE-NORTH1"})
+        self.add_bucket(bucket)
         policy = self.policies.setdefault(bucket, {"version": 3, "etag": "1", "bindings": []})
         binding: dict[str, Any] = {"role": "roles/storage.objectUser", "members": [member]}
         if description:

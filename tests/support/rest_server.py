@@ -23,6 +23,13 @@ class Request:
     body: Any
     headers: Mapping[str, str]
 
+    pairs: tuple[tuple[str, str], ...] = ()
+    """The query whole: a name may come more than once."""
+
+    def every(self, name: str) -> list[str]:
+        """Return every value of a name in the query."""
+        return [value for key, value in self.pairs if key == name]
+
     @property
     def line(self) -> str:
         """`DELETE /path`."""
@@ -126,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             dict(parse_qsl(parts.query)),
             body,
             {name.lower(): value for name, value in self.headers.items()},
+            tuple(parse_qsl(parts.query)),
         )
         try:
             self._send(self.rest.handle(request))

@@ -14,8 +14,8 @@ output "instances" {
 }
 
 output "addresses" {
-  description = "IPv4 addresses of each node: public, by which it goes out, and private, by which the nodes reach each other."
-  value       = [for node in aws_instance.node : { public = node.public_ip, private = node.private_ip }]
+  description = "One public IPv4 address for each node; it answers only on the ports of `ingress`."
+  value       = aws_instance.node[*].public_ip
 }
 
 output "user_data" {

@@ -40,6 +40,10 @@ locals {
 
   spot = var.market == "spot"
   gpu  = can(regex("^Standard_N[CDGV]", var.instance_type))
+  trusted = (
+    var.trusted_launch != null ? var.trusted_launch :
+    !can(regex("^Standard_ND96(asr_v4|amsr_A100_v4)$", var.instance_type))
+  )
   # Graphics sizes want GRID drivers, which Azure's HPC images do not have.
   graphics = can(regex("^Standard_N[GV]|_A10_v4$", var.instance_type))
   hpc_sku = (
@@ -66,12 +70,12 @@ locals {
         AND !(ActionMatches{'${local.blob}/add/action'})
         AND !(ActionMatches{'${local.blob}/delete'})
       )
-      OR @Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}'
+      OR (@Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}')
     )
     AND
     (
-      !(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'})
-      OR @Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}'
+      (!(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'}))
+      OR (@Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}')
     )
   CONDITION
   , "/\\s+/", " "))
@@ -269,8 +273,8 @@ resource "azurerm_linux_virtual_machine" "node" {
   disable_password_authentication = true
   allow_extension_operations      = false
   encryption_at_host_enabled      = true
-  secure_boot_enabled             = var.trusted_launch && !local.gpu
-  vtpm_enabled                    = var.trusted_launch
+  secure_boot_enabled             = local.trusted && !local.gpu
+  vtpm_enabled                    = local.trusted
   tags                            = local.tags
 
   admin_ssh_key {

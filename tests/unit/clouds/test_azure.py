@@ -169,6 +169,9 @@ class TestListing:
         assert running == 0.658
         assert given_back is None
 
+    def test_an_address_costs_something_by_itself(self, hub: FakeAzure) -> None:
+        assert of_kind(AzureCloud().list(), "address").price_usd_hour == 0.005
+
     def test_a_machine_that_is_only_stopped_goes_on_being_paid_for(self, hub: FakeAzure) -> None:
         (machine,) = (r for r in hub.resources if "/virtualMachines/" in r)
         hub.resources[machine]["properties"]["instanceView"] = {"statuses": [{"code": "PowerState/stopped"}]}
@@ -289,7 +292,8 @@ class TestDeletion:
 
 def test_the_least_role_is_enough_for_all_that_the_adapter_does(hub: FakeAzure, tmp_path: Path) -> None:
     (tmp_path / "home/config.yaml").write_text(f"azure.key_vault: {VAULT}\nazure.mailbox: az://mbox/c\n")
-    hub.add("harchos", "Microsoft.Storage/storageAccounts", "mbox")
+    hub.add_mailbox("mbox", "c")
+    hub.usages["westeurope"] = [fake_azure.usage("standardNCASv3_T4Family", 4, 0)]
     role = json.loads((share_directory("configs") / "iam" / "azure-controller-role.json").read_text())
     hub.granted = set(role["Actions"])
     hub.permissions = [{"actions": role["Actions"], "notActions": []}]

@@ -149,10 +149,12 @@ class TestCheck:
 
     def test_all_is_well(self, fake: FakeAzure, tmp_path: Path) -> None:
         self.settings(tmp_path, f"azure.mailbox: az://mbox/c\nazure.key_vault: {VAULT}\n")
-        fake.add("harchos", "Microsoft.Storage/storageAccounts", "mbox", allowBlobPublicAccess=False)
+        fake.add_mailbox("mbox", "c")
+        fake.usages[REGION] = [usage(T4_FAMILY, 8, 4), usage("standardDSv5Family", 10, 0)]
         findings = AzureCloud().check()
         assert all(f.ok for f in findings), findings
         assert self.found("mailbox")[0].what == "az://mbox/c in westeurope, public access refused"
+        assert self.found("quota")[0].what == f"vCPUs of GPU machines: westeurope: {T4_FAMILY} 4 of 8"
         assert self.found("credentials")[0].what == (
             f"subscription {SUBSCRIPTION} (Research), tenant {TENANT}"
         )
@@ -195,6 +197,18 @@ class TestCheck:
         self.settings(tmp_path, "azure.mailbox: az://gone/c\n")
         (finding,) = self.found("mailbox")
         assert not finding.ok and "no storage account 'gone'" in finding.what
+
+    def test_a_container_that_does_not_exist(self, fake: FakeAzure, tmp_path: Path) -> None:
+        self.settings(tmp_path, "azure.mailbox: az://mbox/gone/prefix\n")
+        fake.add_mailbox("mbox", "c")
+        (finding,) = self.found("mailbox")
+        assert not finding.ok and "has no container 'gone'" in finding.what
+
+    def test_a_subscription_without_gpus_says_where_to_ask(self, fake: FakeAzure) -> None:
+        fake.usages[REGION] = [usage(T4_FAMILY, 0, 0), usage("standardDSv5Family", 10, 0)]
+        (finding,) = self.found("quota")
+        assert not finding.ok and "in any of 2 regions" in finding.what
+        assert finding.hint and "https://portal.azure.com" in finding.hint
 
     def test_a_price_list_that_is_away_is_not_required(self, fake: FakeAzure) -> None:
         fake.fail("/api/retail/prices", Answer(503))

@@ -290,6 +290,16 @@ class TestDeletion:
         hub.resources[instance.id]["deletionProtection"] = True
         assert "has deletion protection" in refused(adapter.delete, instance).what
 
+    def test_google_may_hold_back_the_answer_about_an_operation(
+        self, hub: FakeGcp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        adapter = GcpCloud()
+        (instance, *_) = adapter.list()
+        monkeypatch.setattr(gcp_session, "ANSWER_S", 1.0)
+        hub.hold_s = 1.5
+        adapter.delete(instance)
+        assert instance.id not in hub.left
+
     def test_an_operation_that_never_ends_is_an_error_in_the_end(
         self, hub: FakeGcp, monkeypatch: pytest.MonkeyPatch
     ) -> None:

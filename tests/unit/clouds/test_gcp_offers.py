@@ -234,15 +234,30 @@ class TestCheck:
         return next(f for f in GcpCloud().check() if f.subject == subject)
 
     def test_all_is_well(self, fake: FakeGcp, tmp_path: Path) -> None:
-        fake.buckets["mbox"] = {
-            "location": "EUROPE-NORTH1",
-            "iamConfiguration": {"publicAccessPrevention": "enforced"},
-        }
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home/config.yaml").write_text("gcp.mailbox: gs://mbox/prefix\n")
+        self.mailbox(fake, tmp_path)
         findings = GcpCloud().check()
         assert all(f.ok for f in findings), findings
-        assert self.found("mailbox").what == "gs://mbox/prefix in EUROPE-NORTH1, public access enforced"
+        assert self.found("mailbox").what == (
+            "gs://mbox/prefix in EUROPE-NORTH1: may be listed, written and shared"
+        )
+
+    def mailbox(self, fake: FakeGcp, tmp_path: Path) -> None:
+        fake.add_bucket("mbox")
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home/config.yaml").write_text("gcp.mailbox: gs://mbox/prefix\n")
+
+    def test_a_bucket_in_which_hubs_cannot_be_kept_apart(self, fake: FakeGcp, tmp_path: Path) -> None:
+        self.mailbox(fake, tmp_path)
+        fake.buckets["mbox"]["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"] = False
+        finding = self.found("mailbox")
+        assert not finding.ok and finding.hint and "--uniform-bucket-level-access" in finding.hint
+
+    def test_a_bucket_that_may_not_be_written_names_the_permission(
+        self, fake: FakeGcp, tmp_path: Path
+    ) -> None:
+        self.mailbox(fake, tmp_path)
+        fake.denied.add("storage.objects.create")
+        assert self.found("mailbox").what == f"{PRINCIPAL} lacks storage.objects.create in bucket mbox"
 
     def test_without_credentials_there_is_one_finding(self, fake: FakeGcp) -> None:
         fake.signed_in = False
@@ -266,7 +281,7 @@ class TestCheck:
         (tmp_path / "home").mkdir()
         (tmp_path / "home/config.yaml").write_text("gcp.mailbox: gs://gone\n")
         finding = self.found("mailbox")
-        assert not finding.ok and "bucket does not exist" in finding.what
+        assert not finding.ok and finding.what == "there is no bucket gone"
 
     @pytest.mark.parametrize(
         ("api", "subject", "required"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
+import harchos_infra
 from harchos_infra.share import share_directory
 
 ACCOUNT = "123456789012"
@@ -83,6 +87,20 @@ CALLS = {
 """What the provider calls for each type of resource of the module."""
 
 
+SERVICES = {
+    "ec2": "ec2",
+    "iam": "iam",
+    "pricing": "pricing",
+    "s3": "s3",
+    "service-quotas": "servicequotas",
+    "ssm": "ssm",
+    "sts": "sts",
+}
+"""Services that harchos calls, with the prefix of their actions."""
+SAME_RIGHT = {"s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket"}
+NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
+
+
 class Policy:
     def __init__(self, name: str) -> None:
         text = (share_directory("configs") / "iam" / name).read_text(encoding="utf-8")
@@ -109,6 +127,20 @@ def met(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) 
         for key, patterns in operator.items()
         if key in context
     ) and all(key in context for operator in condition.values() for key in operator)
+
+
+def called_by_harchos() -> dict[str, set[str]]:
+    """The operations of AWS that the code names, each with the actions that it may be, one a service."""
+    folder = Path(harchos_infra.__file__).parent / "clouds"
+    code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*aws*.py"))
+    session = botocore.session.get_session()
+    called: dict[str, set[str]] = defaultdict(set)
+    for service, prefix in SERVICES.items():
+        for operation in session.get_service_model(service).operation_names:
+            if re.search(rf"\b{xform_name(operation)}\b", code):
+                action = f"{prefix}:{operation}"
+                called[xform_name(operation)].add(SAME_RIGHT.get(action, action))
+    return called
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -139,6 +171,13 @@ def test_each_resource_of_the_module_can_be_made_and_deleted(controller: Policy)
     kinds = set(re.findall(r'^resource "(\w+)"', main, re.M))
     assert kinds == CALLS.keys()
     assert set().union(*CALLS.values()) - controller.actions() == set()
+
+
+def test_each_call_of_harchos_itself_is_allowed(controller: Policy) -> None:
+    called = called_by_harchos()
+    assert {"terminate_instances", "delete_role", "get_products"} <= called.keys()
+    allowed = controller.actions() | NEEDS_NO_PERMISSION
+    assert [operation for operation, actions in called.items() if not actions & allowed] == []
 
 
 def test_on_everything_there_is_only_looking(controller: Policy) -> None:

@@ -1,4 +1,4 @@
-"""A run whose job is under way: planned again each hour, paused at its segment's end, followed by the next hub."""
+"""A run whose job is under way: planned again each hour, paused when its segment ends, gone on elsewhere."""
 
 from __future__ import annotations
 

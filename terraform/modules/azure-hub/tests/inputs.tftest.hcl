@@ -239,6 +239,18 @@ run "gpu_sizes_get_the_image_with_the_driver" {
   }
 }
 
+run "sizes_without_trusted_launch_are_made_without_it" {
+  command = plan
+  variables {
+    instance_type = "Standard_ND96amsr_A100_v4"
+  }
+
+  assert {
+    condition     = !azurerm_linux_virtual_machine.node[0].vtpm_enabled && !azurerm_linux_virtual_machine.node[0].secure_boot_enabled
+    error_message = "Azure refuses ND A100 v4 with trusted launch."
+  }
+}
+
 run "v100_gets_the_image_with_the_driver_it_can_use" {
   command = plan
   variables {

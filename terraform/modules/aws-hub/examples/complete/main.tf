@@ -50,6 +50,6 @@ output "instances" {
 }
 
 output "addresses" {
-  description = "IPv4 addresses of each node, public and private."
+  description = "Public IPv4 address of each node."
   value       = module.hub.addresses
 }
