@@ -18,10 +18,10 @@ def sweep(
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     foreign: bool = typer.Option(False, "--foreign", help="Also hubs made from other home directories."),
     all_regions: bool = typer.Option(
-        False, "--all-regions", help="Also every region of each cloud that is set up here."
+        False, "--all-regions", help="Also every region of every cloud that is set up here."
     ),
     cloud: list[str] = typer.Option(
-        [], "--cloud", "-c", help="Also every region of this cloud: aws, gcp, azure; may be given again."
+        [], "--cloud", "-c", help="Only this cloud, every region of it: aws, gcp, azure; may be given again."
     ),
     format: Format = FormatOption,
 ) -> None:
@@ -32,7 +32,8 @@ def sweep(
     from harchos_infra.runs.owner import new_owner
     from harchos_infra.runs.sweep import NO_HUB, forget_secrets, look, remove
 
-    clouds = ("local", *(rented_clouds(cloud) if all_regions or cloud else ()))
+    rented = rented_clouds(cloud) if all_regions or cloud else ()
+    clouds = rented if cloud else ("local", *rented)
     ledger = Ledger.open()
     forget_secrets(ledger)
     found = look(ledger, clouds, foreign=foreign)
@@ -40,7 +41,7 @@ def sweep(
     if format is Format.JSON:
         print_json(_document(leftovers, found.refusals))
     elif leftovers:
-        _print(leftovers, with_clouds=len(clouds) > 1)
+        _print(leftovers, with_clouds=bool(rented))
     for refusal in found.refusals:
         note(f"error: {refusal.what}")
         if refusal.hint:

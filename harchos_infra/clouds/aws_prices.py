@@ -70,6 +70,7 @@ def _on_demand(session: AwsSession, region: str) -> dict[str, float]:
         preInstalledSw="NA",
         tenancy="Shared",
         capacitystatus="Used",
+        marketoption="OnDemand",
     ):
         for price in _usd(product, "Hrs"):
             prices[product["product"]["attributes"]["instanceType"]] = price

@@ -141,12 +141,15 @@ class AzureSession:
                 return
             page = self._vault_call(vault, "GET", following, {})
 
+    def vault_call(self, vault: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Make one call of a key vault; `path` is below its address."""
+        url, query = f"{vault_endpoint(vault)}/{path}", {"api-version": "7.4"}
+        return self._plainly(lambda: _send(self._vault_client(vault), method, url, query, body))
+
     def delete_secret(self, vault: str, name: str) -> None:
         """Delete a secret of a key vault; the vault keeps it recoverable for as long as it is set to."""
         try:
-            self._vault_call(
-                vault, "DELETE", f"{vault_endpoint(vault)}/secrets/{name}", {"api-version": "7.4"}
-            )
+            self.vault_call(vault, "DELETE", f"secrets/{name}")
         except AzureError as error:
             if error.code not in _GONE:
                 raise
@@ -216,10 +219,10 @@ def vault_endpoint(vault: str) -> str:
     return endpoint("AZURE_KEY_VAULT_ENDPOINT", f"https://{vault}.vault.azure.net")
 
 
-def _send(client: Any, method: str, url: str, query: dict[str, str]) -> dict[str, Any]:
+def _send(client: Any, method: str, url: str, query: dict[str, str], body: Any = None) -> dict[str, Any]:
     from azure.core.rest import HttpRequest
 
-    answer = client.send_request(HttpRequest(method, url, params=query))
+    answer = client.send_request(HttpRequest(method, url, params=query, json=body))
     answer.raise_for_status()
     read: dict[str, Any] = answer.json() if answer.content else {}
     return read

@@ -34,7 +34,7 @@ _LEAVE_S = 15.0
 _CONTROLLER_S = 45.0
 """What a controller that lives has, after the job's end, to take the hub down by itself."""
 _GROUPS, _MACHINES = "api-version=2021-04-01", "api-version=2024-07-01"
-_EMPTY = hashlib.sha256(b"").hexdigest()
+_CGROUPS = Path("/sys/fs/cgroup/harchos")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -46,7 +46,8 @@ def object_request(mailbox: str, name: str, region: str | None = None) -> urllib
     """Return the signed GET of an object under a mailbox root (`s3://`, `gs://`, `az://`).
 
     Credentials are those of the environment (`AWS_ACCESS_KEY_ID`…), else the machine's own; `region` is that
-    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer, ValueError for another scheme.
+    of an S3 bucket where it is not the machine's. Raises OSError where the metadata service does not answer,
+    ValueError for another scheme.
     """
     root = urlsplit(mailbox)
     key = quote("/".join(filter(None, [root.path.strip("/"), name])), safe="/-_.~")
@@ -56,12 +57,12 @@ def object_request(mailbox: str, name: str, region: str | None = None) -> urllib
         emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
         base = emulator or os.environ.get("GOOGLE_BASE_URL", "https://storage.googleapis.com")
         base = base if "://" in base else f"http://{base}"
-        headers = {} if emulator else {"Authorization": _gcp_bearer()}
+        headers = {} if emulator else {"Authorization": gcp_bearer()}
         return urllib.request.Request(f"{base.rstrip('/')}/{root.netloc}/{key}", headers=headers)
     if root.scheme == "az":
         default = f"https://{root.netloc}.blob.core.windows.net"
         base = os.environ.get("AZURE_STORAGE_ENDPOINT", default)
-        bearer = _azure_bearer("https://storage.azure.com/")
+        bearer = azure_bearer("https://storage.azure.com/")
         return urllib.request.Request(
             f"{base.rstrip('/')}/{key}", headers={"Authorization": bearer, "x-ms-version": "2021-12-02"}
         )
@@ -130,14 +131,14 @@ def give_back(hub: Mapping[str, Any]) -> None:
     if cloud == "gcp":
         project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
         where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
-        _call("DELETE", address + where, _gcp_bearer())
+        _call("DELETE", address + where, gcp_bearer())
     elif cloud == "azure":
         if datetime.fromisoformat(hub["expires"]) > datetime.now(UTC):
             time.sleep(_CONTROLLER_S)
         said = azure_metadata("instance/compute?api-version=2021-02-01")
         group = f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
         machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
-        bearer = _azure_bearer(f"{_MANAGEMENT[cloud]}/")
+        bearer = azure_bearer(f"{_MANAGEMENT[cloud]}/")
         first = os.environ.get("HARCHOS_NODE", "0") == "0"
         try:
             _call("DELETE", f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}", bearer)
@@ -148,8 +149,8 @@ def give_back(hub: Mapping[str, Any]) -> None:
 
 
 def _s3_request(bucket: str, key: str, region: str | None) -> urllib.request.Request:
-    access_key, secret_key, token = _aws_credentials()
-    region = region or os.environ.get("AWS_REGION") or _aws_region()
+    access_key, secret_key, token = aws_credentials()
+    region = region or os.environ.get("AWS_REGION") or aws_region()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     url = f"{(endpoint or f'https://s3.{region}.amazonaws.com').rstrip('/')}/{bucket}/{key}"
     headers = aws_signature(url, region, access_key, secret_key, token, datetime.now(UTC))
@@ -157,18 +158,32 @@ def _s3_request(bucket: str, key: str, region: str | None) -> urllib.request.Req
 
 
 def aws_signature(
-    url: str, region: str, access_key: str, secret_key: str, token: str | None, at: datetime
+    url: str,
+    region: str,
+    access_key: str,
+    secret_key: str,
+    token: str | None,
+    at: datetime,
+    *,
+    service: str = "s3",
+    post: bytes | None = None,
+    signed: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the headers that sign a GET of S3 by Signature Version 4."""
+    """Return the headers that sign a request by Signature Version 4: a GET, or a POST of `post`.
+
+    `signed` are further headers, in lower case, that are signed and returned with the others.
+    """
     parts = urlsplit(url)
     moment = at.strftime("%Y%m%dT%H%M%SZ")
-    headers = {"host": parts.netloc, "x-amz-content-sha256": _EMPTY, "x-amz-date": moment}
+    content = hashlib.sha256(post or b"").hexdigest()
+    headers = {"host": parts.netloc, "x-amz-content-sha256": content, "x-amz-date": moment, **(signed or {})}
     if token:
         headers["x-amz-security-token"] = token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    canonical = f"GET\n{parts.path}\n\n{lines}\n{names}\n{_EMPTY}"
-    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    method = "GET" if post is None else "POST"
+    canonical = f"{method}\n{parts.path}\n\n{lines}\n{names}\n{content}"
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = f"AWS4{secret_key}".encode()
     for part in scope.split("/"):
@@ -178,11 +193,13 @@ def aws_signature(
     return {**headers, "Authorization": f"{credential}, SignedHeaders={names}, Signature={signature}"}
 
 
-def _aws_region() -> str:
+def aws_region() -> str:
+    """Return the region that the machine is in."""
     return aws_metadata("meta-data/placement/region").decode()
 
 
-def _aws_credentials() -> tuple[str, str, str | None]:
+def aws_credentials() -> tuple[str, str, str | None]:
+    """Return access key, secret key and session token: of the environment, else the machine's."""
     if "AWS_ACCESS_KEY_ID" in os.environ:
         environment = os.environ
         return (
@@ -195,12 +212,14 @@ def _aws_credentials() -> tuple[str, str, str | None]:
     return said["AccessKeyId"], said["SecretAccessKey"], said["Token"]
 
 
-def _gcp_bearer() -> str:
+def gcp_bearer() -> str:
+    """Return the `Authorization` of the machine's service account."""
     said = json.loads(gcp_metadata("instance/service-accounts/default/token"))
     return f"Bearer {said['access_token']}"
 
 
-def _azure_bearer(resource: str) -> str:
+def azure_bearer(resource: str) -> str:
+    """Return the `Authorization` of the machine's managed identity for a resource of Azure."""
     query = f"api-version=2018-02-01&resource={quote(resource, safe='')}"
     return f"Bearer {azure_metadata(f'identity/oauth2/token?{query}')['access_token']}"
 
@@ -233,10 +252,16 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
         wheel.extractall(program / "site")
     os.environ["PYTHONPATH"] = str(program / "site")
     if hub["cloud"] == "aws" and "AWS_REGION" not in os.environ:
-        os.environ["AWS_REGION"] = _aws_region()
+        os.environ["AWS_REGION"] = aws_region()
     options = [f"--{name}={hub[name]}" for name in ("cloud", "mailbox", "run", "hub", "expires")]
     agent = [sys.executable, str(program / "agent.pyz"), "run", "--dir=/var/lib/harchos", *options]
     os.execv(sys.executable, agent)
+
+
+def kill_rest() -> None:
+    """Kill what is left of the hub in its cgroup, frozen or not: the machine is not to wait for it."""
+    for cgroup in _CGROUPS.glob("*/cgroup.kill"):
+        cgroup.write_text("1")
 
 
 def main(words: list[str]) -> int:
@@ -248,6 +273,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
+            kill_rest()
             give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")

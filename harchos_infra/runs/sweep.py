@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import groupby
 
 from sqlalchemy import RowMapping
 
-from harchos_infra.clouds.cloud import Resource, cloud, require_same_account
+from harchos_infra.clouds.cloud import Cloud, Resource, cloud, require_same_account
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S
 from harchos_infra.runs.ledger import FINAL, Ledger
@@ -18,6 +21,8 @@ from harchos_infra.settings import home
 
 NO_HUB = "-"
 """Hub of what belongs to a run as a whole."""
+_AT_ONCE = 8
+_Key = tuple[str, str | None, str]
 STAGING_S = 60.0
 """How long a submission may take between staging and recording."""
 
@@ -77,10 +82,12 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
     rows = {row["id"]: row for row in ledger.runs()}
     found: list[Leftover] = []
     refusals: list[HarchosError] = []
+    seen: list[str] = []
     for name in clouds:
         try:
             found += _on_cloud(ledger, rows, name, foreign=foreign)
             refusals += _in_other_accounts(ledger, rows, name)
+            seen.append(name)
         except HarchosError as error:
             if name == "local":
                 raise
@@ -88,10 +95,25 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
     with_hub = {leftover.run for leftover in found}
     for run, row in rows.items():
         if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
-            found.append(
-                Leftover(NO_HUB, run, (), True, f"abandoned in phase {row['phase']}; no hub is left of it")
-            )
+            found += _without_hub(row, clouds, seen)
     return Found(found, refusals)
+
+
+def _without_hub(row: RowMapping, clouds: Sequence[str], seen: Sequence[str]) -> Iterator[Leftover]:
+    """Yield an abandoned run no hub of which was seen; where its cloud was not seen, it may have one."""
+    provider = _provider(row, 0)
+    if provider in seen:
+        why = f"abandoned in phase {row['phase']}; no hub is left of it"
+    elif provider in clouds or "local" in clouds:
+        why = f"abandoned in phase {row['phase']}, on {provider}, which was not looked at"
+    else:
+        return
+    yield Leftover(NO_HUB, row["id"], (), True, why, provider)
+
+
+def _provider(row: RowMapping, segment: int) -> str:
+    """Return where the hub of a run's segment is; a rehearsal's is always here."""
+    return "local" if row["rehearsal"] else str(row["segments"][segment]["provider"])
 
 
 def _on_cloud(
@@ -120,8 +142,7 @@ def _in_other_accounts(ledger: Ledger, rows: Mapping[str, RowMapping], name: str
     """Yield an error for each account but the present one that a hub not known to be gone was made in."""
     recorded = set()
     for hub in ledger.hubs():
-        row = rows[hub["run"]]
-        is_there = row["segments"][hub["segment"]]["provider"] == name and not row["rehearsal"]
+        is_there = _provider(rows[hub["run"]], hub["segment"]) == name
         if is_there and name != "local" and hub["gone_at"] is None:
             recorded.add(hub["identity"])
     for identity in sorted(recorded):
@@ -137,24 +158,34 @@ def remove(leftovers: Sequence[Leftover], say: Callable[[Resource], None] = lamb
     `say` is told of each resource before it is deleted. Raises HarchosError where a provider refuses to show
     what is left.
     """
-    reasons: dict[tuple[str, str | None, str], str] = {}
     survivors = []
     for name in sorted({leftover.cloud for leftover in leftovers}):
         adapter = cloud(name)
         there = [leftover for leftover in leftovers if leftover.cloud == name]
-        for resource in (resource for leftover in there for resource in leftover.resources):
-            say(resource)
-            try:
-                adapter.delete(resource)
-            except HarchosError as error:
-                reasons[_key(resource)] = error.what
+        resources = [resource for leftover in there for resource in leftover.resources]
+        reasons: dict[_Key, str] = {}
+        # Of one kind several at once: machines take minutes to end, and are billed until then.
+        for _, alike in groupby(resources, key=lambda resource: resource.kind):
+            with ThreadPoolExecutor(1 if name == "local" else _AT_ONCE) as pool:
+                for key, reason in pool.map(partial(_delete, adapter, say), alike):
+                    reasons[key] = reason
         hubs = {(leftover.run, leftover.hub) for leftover in there}
         left = [resource for resource in adapter.list() if (resource.run, resource.hub) in hubs]
         survivors += [Survivor(resource, reasons.get(_key(resource), "")) for resource in left]
     return survivors
 
 
-def _key(resource: Resource) -> tuple[str, str | None, str]:
+def _delete(adapter: Cloud, say: Callable[[Resource], None], resource: Resource) -> tuple[_Key, str]:
+    """Delete one resource; returns why it could not be, empty where it could."""
+    say(resource)
+    try:
+        adapter.delete(resource)
+    except HarchosError as error:
+        return _key(resource), error.what
+    return _key(resource), ""
+
+
+def _key(resource: Resource) -> _Key:
     return resource.kind, resource.region, resource.id
 
 

@@ -64,19 +64,6 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
-    """AWS on a local port, in this process's environment, and a home of its own."""
-    from support.aws_server import AwsServer
-
-    with AwsServer() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
-        yield server
-
-
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """Run servers of S3, Google Cloud Storage and Azure Blob as tests want them."""
@@ -101,3 +88,16 @@ def new_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
             return made
 
         yield make
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
+    """AWS on a local port, in this process's environment, and a home of its own."""
+    from support.aws_server import AwsServer
+
+    with AwsServer() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        yield server

@@ -198,7 +198,7 @@ def test_a_state_that_could_not_be_stored_is_stored_later(stage: Stage, store: S
     with pytest.raises(ProvisionError):
         kept_in(stage, store).create(stage.spec, lose_it)
     unwritten = stage.spec.workspace / "errored.tfstate"
-    assert unwritten.exists()
+    assert unwritten.stat().st_mode & 0o777 == 0o600
     store.make()
     kept_in(stage, store).destroy(stage.spec)
     assert stage.left == []

@@ -14,6 +14,7 @@ from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.provision.terraform import Terraform
 from support.schema_replay.cloud import ReplayedCloud
+from support.schema_replay.fault import Fault
 from support.schema_replay.replay import Replay
 from support.schema_replay.world import Existing
 
@@ -106,8 +107,17 @@ class Stage:
     def terraform(self) -> Terraform:
         return Terraform(self.spec.workspace, find_binary())
 
+    def fail(self, operation: str, error: str) -> None:
+        """Make an operation of the cloud's provider fail."""
+        self.replay.faults[f"{PROVIDER[self.spec.cloud]}:{operation}"] = Fault(error=error)
+
+    def fail_machine(self, operation: str, error: str) -> None:
+        """Make an operation on the hub's machines fail."""
+        self.replay.faults[f"{MACHINE[self.spec.cloud]}:{operation}"] = Fault(error=error)
+
     @property
     def left(self) -> list[Existing]:
+        """What the cloud holds."""
         return self.replay.world.existing
 
 
