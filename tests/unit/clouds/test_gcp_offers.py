@@ -211,11 +211,12 @@ class TestQuotas:
             {"metric": "NVIDIA_L4_GPUS", "limit": 4.0, "usage": 1.0},
             {"metric": "PREEMPTIBLE_NVIDIA_A100_80GB_GPUS", "limit": 0.0, "usage": 0.0},
             {"metric": "A2_CPUS", "limit": 24.0, "usage": 12.0},
+            {"metric": "IN_USE_ADDRESSES", "limit": 8.0, "usage": 3.0},
             {"metric": "SSD_TOTAL_GB", "limit": 500.0, "usage": 0.0},
             {"metric": "NVIDIA_T4_VWS_GPUS", "limit": 1.0, "usage": 0.0},
             {"metric": "COMMITTED_NVIDIA_L4_GPUS", "limit": 1.0, "usage": 0.0},
         ]
-        l4, a100, a2 = (q for q in GcpCloud().quotas(REGION) if q.code != "GPUS_ALL_REGIONS")
+        l4, a100, a2, addresses = (q for q in GcpCloud().quotas(REGION) if q.code != "GPUS_ALL_REGIONS")
         assert (l4.covers, l4.market, l4.unit, l4.limit, l4.used) == (
             ("g2-standard-",),
             "on-demand",
@@ -225,6 +226,7 @@ class TestQuotas:
         )
         assert (a100.covers, a100.market, a100.limit) == (("a2-ultragpu-",), "spot", 0)
         assert (a2.covers, a2.unit, a2.limit, a2.used) == (("a2-",), "vcpu", 24, 12)
+        assert (addresses.market, addresses.unit, addresses.limit) == (None, "hub", 8)
 
     def test_the_projects_quotas_limit_both_markets(self, fake: FakeGcp) -> None:
         fake.project_quotas += [
