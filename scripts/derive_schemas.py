@@ -57,7 +57,8 @@ KEPT: dict[str, dict[str, str]] = {
     },
     "azurerm": {
         "resource_schemas": """
-            capacity_reservation capacity_reservation_group dev_test_global_vm_shutdown_schedule key_vault
+            availability_set capacity_reservation capacity_reservation_group
+            dev_test_global_vm_shutdown_schedule key_vault
             key_vault_access_policy key_vault_secret linux_virtual_machine managed_disk
             marketplace_agreement monitor_action_group monitor_metric_alert nat_gateway
             nat_gateway_public_ip_association network_interface

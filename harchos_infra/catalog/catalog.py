@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 
 from harchos_infra.catalog import latency, transfer
@@ -98,6 +98,11 @@ class Catalog:
             self._embodied,
             self.availability,
         )
+
+    def without(self, offers: Collection[tuple[str, str, str, str]]) -> Catalog:
+        """Return a catalogue that lacks some offers, named by provider, region, instance type and market."""
+        kept = tuple(offer for offer in self.offers if offer.key not in offers)
+        return Catalog(self.regions, kept, self.power, self._embodied)
 
     def fingerprint(self) -> str:
         """Return a sha256 of everything a plan can read from this catalogue.

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from harchos_infra.cli.output import note
+from harchos_infra.cli.policy_option import (
+    PolicyOption,
+    policy_for,
+    recorded_with,
+    refuse_if_forbidden,
+)
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan
+    from harchos_infra.policy.loader import LoadedPolicy
     from harchos_infra.runs.ledger import Lease, Ledger
     from harchos_infra.workload.loader import LoadedWorkload
 
@@ -26,30 +33,51 @@ def apply(
     rehearse: bool = typer.Option(
         False, "--rehearse", help="Run the plan on this machine, now: a local stand-in for the chosen hub."
     ),
+    speed: float | None = typer.Option(
+        None,
+        "--speed",
+        min=1.0,
+        help="How fast the rehearsal's clock runs [600 where the plan has pauses, else 1].",
+    ),
     now: str | None = typer.Option(None, "--now", help="Plan as of this ISO time (workload files only)."),
     signal: str | None = typer.Option(None, "--signal", help="As of `harchos plan` (workload files only)."),
+    policy: Path | None = PolicyOption,
 ) -> None:
     """Create the hub of a PLAN (or workload FILE), run its job, take the hub down, keep the figures."""
     from harchos_infra.cli.output import text_width
     from harchos_infra.cli.plan_view import WIDTH, render_headline
     from harchos_infra.cli.planning import is_plan_file, plan_or_replan, refuse_if_drifted
+    from harchos_infra.errors import HarchosError
     from harchos_infra.provision.binary import find_binary
     from harchos_infra.runs.ledger import Ledger
     from harchos_infra.runs.owner import new_owner
 
-    plan, loaded, signal = plan_or_replan(source, now=now, signal=signal)
+    rules = policy_for(policy)
+    plan, loaded, signal = plan_or_replan(source, now=now, signal=signal, policy=rules)
     _check_provider(plan, rehearse)
     find_binary()
     ledger = Ledger.open()
     owner = new_owner()
+    if speed is not None and not rehearse:
+        raise HarchosError("--speed is for rehearsals", hint="add --rehearse, or leave --speed out")
     lease = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
     if lease is None:
         typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
-        refuse_if_drifted(source, plan, rehearse=rehearse)
+        rules = rules or recorded_with(plan)
+        refuse_if_forbidden(rules, plan, loaded)
+        refuse_if_drifted(source, plan, rehearse=rehearse, policy=rules)
         if not yes:
             _ask(plan, rehearse)
         lease = _submit(
-            ledger, plan, loaded, rehearse=rehearse, signal=signal, owner=owner, once=is_plan_file(source)
+            ledger,
+            plan,
+            loaded,
+            rehearse=rehearse,
+            speed=speed,
+            signal=signal,
+            owner=owner,
+            once=is_plan_file(source),
+            policy=rules,
         )
     raise typer.Exit(follow(ledger, lease))
 
@@ -74,18 +102,16 @@ def follow(ledger: Ledger, lease: Lease) -> int:
 
 def _check_provider(plan: Plan, rehearse: bool) -> None:
     from harchos_infra.errors import HarchosError, InfeasibleError
+    from harchos_infra.runs.mailboxes import mailbox_root
     from harchos_infra.runs.submit import check_runs
 
     if plan.chosen is None:
         raise InfeasibleError("nothing to apply: no candidate is feasible", hint=plan.nearest_miss)
     check_runs(plan)
-    provider = plan.chosen.segments[0].provider
-    if provider != "local" and not rehearse:
-        raise HarchosError(
-            f"hubs on {provider} come with a later release",
-            hint="run this plan on this machine: add --rehearse",
-        )
-    if provider == "local" and rehearse:
+    providers = {segment.provider for segment in plan.chosen.segments}
+    for provider in sorted(providers) if not rehearse else ():
+        mailbox_root({"provider": provider}, rehearsal=False)
+    if providers == {"local"} and rehearse:
         raise HarchosError("this plan already runs on this machine", hint="leave --rehearse out")
 
 
@@ -115,11 +141,12 @@ def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owne
 
 def _ask(plan: Plan, rehearse: bool) -> None:
     assert plan.chosen is not None
-    segment = plan.chosen.segments[0]
+    segment, *others = plan.chosen.segments
+    only = not others
     what = (
         "Rehearse this plan on this machine"
         if rehearse
-        else f"Create the hub on {segment.provider}/{segment.region}"
+        else f"Create the {'hub' if only else 'first hub'} on {segment.provider}/{segment.region}"
     )
     typer.confirm(f"{what}?", abort=True)
 
@@ -130,11 +157,12 @@ def _submit(
     loaded: LoadedWorkload,
     *,
     rehearse: bool,
+    speed: float | None,
     signal: str,
     owner: str,
     once: bool,
+    policy: LoadedPolicy | None,
 ) -> Lease:
-    from harchos_infra.cli.planning import hub_settings
     from harchos_infra.runs.clock import RealClock
     from harchos_infra.runs.submit import Submission, submit
     from harchos_infra.workload.secret import hidden_values
@@ -145,6 +173,7 @@ def _submit(
         secrets=hidden_values(loaded),
         rehearsal=rehearse,
         signal=signal,
-        settings=hub_settings(rehearsal=rehearse),
+        speed=speed,
+        policy=policy.record() if policy else None,
     )
     return submit(ledger, submission, owner=owner, clock=RealClock(), once=once)

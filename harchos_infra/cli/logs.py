@@ -18,7 +18,7 @@ def logs(
 
     ledger = Ledger.open()
     name = ledger.find(run) if run else ledger.latest()
-    tail = LogTail(name)
+    tail = LogTail(ledger, name)
     while True:
         ended = ledger.run(name)["phase"] == FINAL
         sys.stdout.buffer.write(tail.read())

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harchos_infra.cli.policy_option import (
+    PolicyOption,
+    policy_for,
+    recorded_with,
+    refuse_if_forbidden,
+)
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -42,6 +49,7 @@ def render(
     rehearse: bool = typer.Option(
         False, "--rehearse", help="A local stand-in takes the place of each hub, from now on."
     ),
+    policy: Path | None = PolicyOption,
 ) -> None:
     """Write the Terraform root of each hub of a PLAN, standing alone with its module."""
     from datetime import UTC, datetime
@@ -50,10 +58,15 @@ def render(
     from harchos_infra.hub.mailbox import MailboxError
     from harchos_infra.provision.root_module import root_module
 
-    submission = _submission(plan, rehearse=rehearse)
+    submission = _submission(plan, rehearse=rehearse, policy=policy)
     out = out.absolute()
     specs = _specs(submission, out, now=datetime.now(UTC))
     for spec in specs:
+        if spec.cloud != "local":
+            raise HarchosError(
+                f"a hub on {spec.cloud} needs what only `harchos apply` puts into its mailbox",
+                hint="see what would be created: `harchos plan FILE --terraform`; or add --rehearse",
+            )
         root_module(spec)
     _refuse_unless_empty(out)
     try:
@@ -68,13 +81,14 @@ def render(
         typer.echo(str(spec.workspace))
 
 
-def _submission(path: Path, *, rehearse: bool) -> Submission:
-    from harchos_infra.cli.planning import hub_settings, read_plan_file
+def _submission(path: Path, *, rehearse: bool, policy: Path | None) -> Submission:
+    from harchos_infra.cli.planning import read_plan_file
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.submit import Submission
     from harchos_infra.workload.loader import load
     from harchos_infra.workload.secret import hidden_values
 
+    rules = policy_for(policy)
     plan = read_plan_file(path)
     source = plan.inputs["workload"]
     loaded = load(source["path"])
@@ -83,13 +97,13 @@ def _submission(path: Path, *, rehearse: bool) -> Submission:
             f"{source['path']} has changed since {path} was made",
             hint=f"plan again: harchos plan {source['path']} --out {path}",
         )
+    refuse_if_forbidden(rules or recorded_with(plan), plan, loaded)
     return Submission(
         plan=plan,
         loaded=loaded,
         secrets=hidden_values(loaded),
         rehearsal=rehearse,
         signal=None,
-        settings=hub_settings(rehearsal=rehearse),
     )
 
 
@@ -105,13 +119,18 @@ def _specs(submission: Submission, out: Path, *, now: datetime) -> list[HubSpec]
     if plan.chosen is None:
         raise InfeasibleError("nothing to render: no candidate is feasible", hint=plan.nearest_miss)
     check_runs(plan)
+    if len(plan.chosen.segments) > 1:
+        raise HarchosError(
+            f"the plan has {len(plan.chosen.segments)} segments, and Terraform alone hands no work over",
+            hint="carry it out with `harchos apply`, or set `interruptible: false` and plan again",
+        )
     workload = submission.loaded.workload.metadata.name
     run = f"{workload}-{plan_hash(plan)[:6]}"
     specs = []
     for number, segment in enumerate(plan.chosen.segments, start=1):
         hub = f"{run}-h{number}"
         start = now if submission.rehearsal else segment.start
-        expires = start + timedelta(seconds=ttl_s(submission))
+        expires = start + timedelta(seconds=ttl_s(submission.loaded.workload, segment))
         if expires <= now:
             raise HarchosError(
                 f"the window of this plan ended {segment.end:%Y-%m-%d %H:%M} UTC",
@@ -151,9 +170,11 @@ def _refuse_unless_empty(out: Path) -> None:
 def _write(spec: HubSpec, submission: Submission) -> None:
     from harchos_infra.hub.mailbox import Mailbox
     from harchos_infra.hub.package import build_agent
+    from harchos_infra.planner.encoding import encode
     from harchos_infra.provision.root_module import write_root
     from harchos_infra.runs import workdir
-    from harchos_infra.runs.job import job_document
+    from harchos_infra.runs.hub_settings import hub_settings
+    from harchos_infra.runs.job import for_hub, job_document
 
     workload = submission.loaded.workload
     spec.workspace.mkdir(parents=True)
@@ -164,8 +185,11 @@ def _write(spec: HubSpec, submission: Submission) -> None:
         source = Path(submission.loaded.path).resolve().parent / workload.spec.workdir
         box.put("workdir.tar.gz", workdir.pack(source))
     names = frozenset(submission.secrets)
-    job = job_document(workload, run=spec.run, hub=spec.hub, secret_names=names, settings=submission.settings)
-    box.put_json("job.json", job)
+    job = job_document(workload, run=spec.run, secret_names=names)
+    assert submission.plan.chosen is not None
+    place = encode(submission.plan.chosen.segments[0])
+    settings = hub_settings(place, rehearsal=submission.rehearsal)
+    box.put_json("job.json", for_hub(job, spec.hub, settings))
 
 
 def _readme(specs: list[HubSpec], submission: Submission) -> str:

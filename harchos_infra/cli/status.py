@@ -50,9 +50,9 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
     from harchos_infra.runs.ledger import FINAL
     from harchos_infra.runs.logs import LogTail
 
-    segment = row["segments"][0]
+    segment = row["segments"][row["segment"]]
     alive = row["phase"] != FINAL
-    hub = LogTail(row["id"]).status() if alive else {}
+    hub = LogTail(ledger, row["id"]).status() if alive else {}
     return {
         "run": row["id"],
         "workload": row["workload"],

@@ -25,6 +25,9 @@ Code = Literal[
 ]
 
 
+_OF_STORES = ("credentials", "bucket", "permission")
+
+
 class ProvisionError(HarchosError):
     """A hub could not be made. `elsewhere`: another candidate of the plan may still work."""
 
@@ -52,10 +55,13 @@ def provision_error(error: HarchosError, spec: HubSpec) -> ProvisionError:
 
 
 def _recognise(text: str, spec: HubSpec) -> tuple[Refusal | None, str]:
-    """Return the first refusal that a text is, and what it names: a permission, a quota, a holder."""
-    for refusal in REFUSALS:
-        if refusal.cloud not in (None, spec.cloud):
-            continue
+    """Return the first refusal that a text is, and what it names: a permission, a quota, a holder.
+
+    Those of its own cloud come first; the store of the states may be another cloud's.
+    """
+    own = [refusal for refusal in REFUSALS if refusal.cloud in (None, spec.cloud)]
+    of_stores = [refusal for refusal in REFUSALS if refusal not in own and refusal.code in _OF_STORES]
+    for refusal in (*own, *of_stores):
         match = refusal.pattern.search(text)
         if match:
             return refusal, next(filter(None, match.groups()), match.group(0))

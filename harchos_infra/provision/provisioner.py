@@ -251,12 +251,14 @@ def _set_state_aside(workspace: Path) -> None:
 
 @contextmanager
 def _explained(spec: HubSpec) -> Iterator[None]:
-    """Raise what goes wrong as a ProvisionError."""
+    """Raise what goes wrong as a ProvisionError; a state that no store took is for its owner only."""
     try:
         yield
     except CancelledError:
         raise
     except HarchosError as error:
+        if (spec.workspace / _UNWRITTEN).exists():
+            (spec.workspace / _UNWRITTEN).chmod(0o600)
         raise provision_error(error, spec) from error
 
 

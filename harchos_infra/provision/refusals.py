@@ -65,6 +65,22 @@ _TERRAFORM = (
         "look for its cause (memory, a signal); `harchos destroy` removes what it made",
     ),
     _refusal(
+        "user-data",
+        None,
+        r"user-data is \d+ KiB or more",
+        "what the machine is booted with is too large",
+        "shorten the workload's name and `environment`: the job itself is not part of it",
+        elsewhere=False,
+    ),
+    _refusal(
+        "other",
+        None,
+        r"Invalid value for (?:input )?variable",
+        "the module refuses what it was given",
+        "correct in the workload or the settings what is named above",
+        elsewhere=False,
+    ),
+    _refusal(
         "other",
         None,
         r"query available provider packages|connect to registry|install (?:required )?provider",
@@ -125,7 +141,8 @@ _AWS = (
     _refusal(
         "capacity",
         "aws",
-        r"Unsupported: .{0,80}instance type|InvalidInstanceType|instance type .{0,60}not supported",
+        r"is not offered in|Unsupported: .{0,80}instance type|InvalidInstanceType"
+        r"|instance type .{0,60}not supported",
         "AWS does not offer {machine} there",
         _NEXT,
     ),
@@ -319,7 +336,7 @@ _AZURE = (
     _refusal(
         "quota",
         "azure",
-        r"\A.*?exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimitReached)",
+        r"\A.*?exceeding approved (.{1,80}?) quota|(QuotaExceeded|LowPriorityCores|PublicIPCountLimit)",
         "a quota of this subscription is used up ({said})",
         "ask for more under Quotas in the Azure portal, for {region}",
     ),
@@ -335,10 +352,9 @@ _AZURE = (
         "image",
         "azure",
         r"PlatformImageNotFound|ImageNotFound|MarketplacePurchaseEligibilityFailed|VMMarketplaceInvalidInput"
-        r"|artifact:? \S*image",
-        "the machine image was not found, or its terms are not accepted",
+        r"|needs NVIDIA's GRID driver",
+        "there is no machine image for {type}, or its terms are not accepted",
         "name an `image` that exists, or accept its terms: `az vm image terms accept --urn URN`",
-        elsewhere=False,
     ),
     _refusal(
         "user-data",

@@ -121,7 +121,12 @@ class Terraform:
 
     def state_list(self) -> list[str]:
         """Return the address of every resource in the state."""
-        return self._read("state list").split()
+        try:
+            return self._read("state list").split()
+        except TerraformError as error:
+            if "No state file was found" in error.what:
+                return []
+            raise
 
     def outputs(self) -> dict[str, Any]:
         """Return the root's outputs by name."""
@@ -211,7 +216,7 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
 
 def _plain(errors: str) -> str:
     """Return what a command without JSON output wrote, without the frame that is drawn around it."""
-    return " ".join(re.sub("[╷│╵]", " ", errors).split())
+    return " ".join(re.sub("[╷│╵]|\x1b\\[[0-9;]*m", " ", errors).split())
 
 
 def _state_lock(said: list[str]) -> StateLock | None:

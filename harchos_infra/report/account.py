@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import fsum
 
 from harchos_infra.errors import HarchosError
@@ -43,6 +43,16 @@ class HubAccount:
     def lived_s(self) -> float:
         """Seconds from creation to the end."""
         return (self.end - self.span.created_at).total_seconds()
+
+    @property
+    def started(self) -> datetime:
+        """Creation on the run's own clock."""
+        return self.span.on_run_clock(self.span.created_at)
+
+    @property
+    def ended(self) -> datetime:
+        """End on the run's own clock."""
+        return self.span.on_run_clock(self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ def _hub(
     span: HubSpan, measurements: list[Measurement], series: IntensitySeries | None, as_of: datetime
 ) -> HubAccount:
     end = span.gone_at or max(as_of, span.created_at)
-    node_hours = (end - span.created_at).total_seconds() / 3600 * span.nodes
+    node_hours = span.speed * (end - span.created_at).total_seconds() / 3600 * span.nodes
     seconds, gaps = metered(span, end, measurements)
     return HubAccount(
         span=span,
@@ -191,7 +201,7 @@ def _realised(record: RunRecord, hubs: tuple[HubAccount, ...], planned: Planned)
     known = metered_any or not hubs
     kwh = fsum(hub.emission.kwh for hub in hubs)
     moved = bool(hubs) and not record.rehearsal
-    start = min((hub.span.created_at + _offset(hub) for hub in hubs), default=None)
+    start = min((hub.started for hub in hubs), default=None)
     alive = any(hub.alive for hub in hubs)
     return Realised(
         kwh=kwh if known else None,
@@ -200,7 +210,7 @@ def _realised(record: RunRecord, hubs: tuple[HubAccount, ...], planned: Planned)
         carbon=_carbon(hubs, known, planned.carbon.transfer if moved else Interval(0.0, 0.0)),
         cost=Cost(fsum(hub.usd for hub in hubs), planned.cost.transfer if moved else 0.0),
         start=start,
-        finish=None if alive else max((hub.end + _offset(hub) for hub in hubs), default=None),
+        finish=None if alive else max((hub.ended for hub in hubs), default=None),
         hub_s=fsum(hub.lived_s * hub.span.nodes for hub in hubs),
         metered_s=fsum(hub.metered_s for hub in hubs),
         lived_s=fsum(hub.lived_s for hub in hubs),
@@ -225,10 +235,6 @@ def _carbon(hubs: tuple[HubAccount, ...], known: bool, transfer: Interval) -> Ca
         ),
         transfer=transfer,
     )
-
-
-def _offset(hub: HubAccount) -> timedelta:
-    return timedelta(seconds=hub.span.schedule_offset_s)
 
 
 def _meters(measurements: tuple[Measurement, ...]) -> tuple[Meter, ...]:

@@ -75,9 +75,8 @@ def emission(hub: HubSpan, measurements: Iterable[Measurement], series: Intensit
     """Return what the hub's metered energy emitted: sum over hours of kWh x PUE x intensity(zone, hour).
 
     Each measurement's energy is spread evenly over its interval and split exactly at hour boundaries of
-    the run's own clock (`HubSpan.schedule_offset_s`). An hour without intensity is reported, never guessed.
+    the run's own clock (`HubSpan.on_run_clock`). An hour without intensity is reported, never guessed.
     """
-    offset = timedelta(seconds=hub.schedule_offset_s)
     grams, total, unknown = [], [], []
     for m in measurements:
         kwh = m.joules / JOULES_PER_KWH * hub.pue
@@ -85,8 +84,8 @@ def emission(hub: HubSpan, measurements: Iterable[Measurement], series: Intensit
         if series is None:
             unknown.append(kwh)
             continue
-        end = m.at + offset
-        for hour, share in series.shares(end - timedelta(seconds=m.seconds), end):
+        start, end = (hub.on_run_clock(t) for t in (m.at - timedelta(seconds=m.seconds), m.at))
+        for hour, share in series.shares(start, end):
             intensity = series.at(hour)
             if intensity is None:
                 unknown.append(kwh * share)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 EXPIRY_MARGIN_S = 60.0
 """How long a hub may take to end itself once its TTL is over."""
 
 
 class Clock(Protocol):
-    """Real UTC time. A run's own clock is this plus the run's `schedule_offset_s`."""
+    """Real UTC time. A run's own clock is its `RunClock`."""
 
     def now(self) -> datetime:
         """Return the current time, aware, UTC."""
@@ -20,6 +22,32 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or earlier."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunClock:
+    """A run's own clock: real time, or in a rehearsal the plan's, `speed` times as fast.
+
+    At `begun` (real) it shows `begun + offset_s`.
+    """
+
+    begun: datetime
+    offset_s: float
+    speed: float
+
+    @classmethod
+    def of(cls, run: Mapping[Any, Any]) -> RunClock:
+        """Return the clock of a run's row."""
+        begun = datetime.fromtimestamp(run["created_at"], UTC)
+        return cls(begun, run["schedule_offset_s"], run["speed"])
+
+    def at(self, real: datetime) -> datetime:
+        """Return what it shows at a real time."""
+        return self.begun + timedelta(seconds=self.offset_s) + self.speed * (real - self.begun)
+
+    def real_s(self, seconds: float) -> float:
+        """Return how many real seconds it takes for as many of its own."""
+        return seconds / self.speed
 
 
 def next_hour(moment: datetime) -> datetime:

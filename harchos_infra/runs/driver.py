@@ -39,7 +39,7 @@ class Observer(Protocol):
 def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> None:
     """Drive the run to its end. One interrupt asks the job to stop, a second takes the hub down at once."""
     reconciler = Reconciler(ledger, clock, observer.event)
-    tail = LogTail(lease.run)
+    tail = LogTail(ledger, lease.run)
     with _interrupts() as interrupts, _renewing(ledger, lease) as renewal:
         asked = 0
         unwritable_since = None

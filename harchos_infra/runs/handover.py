@@ -1,4 +1,4 @@
-"""A checkpoint's way from one hub to the next, so that the next resumes where the last one was."""
+"""The way of a job's work from one hub to the next, so that the next resumes where the last one was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from harchos_infra.hub.checkpoints import file_name, generations, publish, read_manifest
 from harchos_infra.hub.files import DamagedError, Item
-from harchos_infra.hub.mailbox import COPY_BYTES, Mailbox
+from harchos_infra.hub.mailbox import COPY_BYTES, Mailbox, MailboxError
 
 _SMALL_BYTES = 8 << 20
 
@@ -29,12 +29,31 @@ def handover(source: Mailbox, target: Mailbox) -> int | None:
             if items is None:
                 continue
             for item in items:
-                _copy(source, target, file_name(number, item.path), item)
+                name = file_name(number, item.path)
+                _copy(source, target, name, name, item)
         except DamagedError:
             continue
         publish(target, number, items)
         return number
     return there
+
+
+def handover_outputs(source: Mailbox, target: Mailbox) -> bool:
+    """Copy what the job has put out so far to `carried/`, its manifest last; return whether there was any.
+
+    Raises MailboxError if a file is not what the manifest says.
+    """
+    manifest = source.get_json("outputs.json")
+    if manifest is None:
+        return False
+    for entry in manifest:
+        item = Item(entry["path"], entry["bytes"], entry["sha256"])
+        try:
+            _copy(source, target, f"outputs/{item.path}", f"carried/{item.path}", item)
+        except DamagedError as error:
+            raise MailboxError(f"{source.hub}: {error}") from error
+    target.put_json("carried.json", manifest)
+    return True
 
 
 def _newest(mailbox: Mailbox) -> int | None:
@@ -47,20 +66,20 @@ def _newest(mailbox: Mailbox) -> int | None:
     return None
 
 
-def _copy(source: Mailbox, target: Mailbox, name: str, item: Item) -> None:
+def _copy(source: Mailbox, target: Mailbox, name: str, to: str, item: Item) -> None:
     if source.size(name) != item.bytes:
         raise DamagedError(f"{name} is not what its manifest says")
     if target.same_store(source) and item.bytes <= COPY_BYTES:
         try:
-            target.copy(source, name, name)
+            target.copy(source, name, to)
         except FileNotFoundError:
             raise DamagedError(f"{name} is missing") from None
-        if target.size(name) == item.bytes:
+        if target.size(to) == item.bytes:
             return
     if item.bytes <= _SMALL_BYTES:
-        target.put(name, b"".join(_checked(source, name, item)))
+        target.put(to, b"".join(_checked(source, name, item)))
     else:
-        target.put_stream(name, lambda: _checked(source, name, item))
+        target.put_stream(to, lambda: _checked(source, name, item))
 
 
 def _checked(source: Mailbox, name: str, item: Item) -> Iterator[bytes]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.runs.hub_settings import HubSettings
 from harchos_infra.workload.document import Spec, Workload
 
 SAMPLE_S = 2.0
@@ -15,19 +15,22 @@ GRACE_S = 30.0
 SERVICE_TYPES = ("inference", "dev")
 
 
-@dataclass(frozen=True, slots=True)
-class HubSettings:
-    """How the hub runs the job: engine (`auto`, `podman`, `docker`, `none`), image policy, power model."""
+def for_hub(job: Mapping[str, Any], hub: str, settings: HubSettings) -> dict[str, Any]:
+    """Return a run's job (`job_document`) as `job.json` of one of its hubs."""
+    return {
+        **job,
+        "hub": hub,
+        "engine": settings.engine,
+        "image_policy": settings.image_policy if job["image"] else "host",
+        "power_model": dict(settings.power_model),
+    }
 
-    engine: str
-    image_policy: str
-    power_model: Mapping[str, Any]
 
+def job_document(workload: Workload, *, run: str, secret_names: frozenset[str]) -> dict[str, Any]:
+    """Return what every hub of a run is asked to do: `job.json` (docs/architecture.md) without the hub's own.
 
-def job_document(
-    workload: Workload, *, run: str, hub: str, secret_names: frozenset[str], settings: HubSettings
-) -> dict[str, Any]:
-    """Return `job.json` (contract in docs/architecture.md). Values of secrets are not in it."""
+    Values of secrets are not in it.
+    """
     spec = workload.spec
     if spec.command is None:
         raise HarchosError(f"workload {workload.metadata.name!r} has no `command`", hint="add `spec.command`")
@@ -36,13 +39,10 @@ def job_document(
     return {
         "schema": "harchos.job/1",
         "run": run,
-        "hub": hub,
         "workload": workload.metadata.name,
         "type": spec.type,
         "command": argv(spec.command),
         "image": spec.image,
-        "image_policy": settings.image_policy if spec.image else "host",
-        "engine": settings.engine,
         "env": {e.name: e.value for e in spec.env if e.name not in secret_names},
         "secret_names": sorted(secret_names),
         "workdir": spec.workdir is not None,
@@ -63,7 +63,6 @@ def job_document(
         "max_retries": spec.restart_policy.max_retries if spec.restart_policy.on_failure else 0,
         "grace_s": GRACE_S if checkpoint is None else checkpoint.grace_h * 3600,
         "sample_s": SAMPLE_S,
-        "power_model": dict(settings.power_model),
     }
 
 
@@ -89,6 +88,7 @@ def _service(spec: Spec) -> dict[str, Any] | None:
         return None
     return {
         "port": port,
+        "expose": bool(spec.networking and spec.networking.expose),
         "health_path": check.http_get.path if check else None,
         "initial_delay_s": check.initial_delay_seconds if check else 0.0,
         "period_s": check.period_seconds if check else 2.0,

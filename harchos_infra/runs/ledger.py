@@ -21,11 +21,12 @@ from sqlalchemy.exc import OperationalError
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import schema
+from harchos_infra.runs.clock import RunClock
 from harchos_infra.runs.owner import is_live
 from harchos_infra.runs.record import Event, HubSpan, Measurement, RunRecord
 from harchos_infra.settings import home
 
-HEAD = "0002"
+HEAD = "0003"
 LEASE_S = 15.0
 FINAL = "done"
 
@@ -101,7 +102,16 @@ class Ledger:
                 self._refuse_second(db, values)
             until = _db_now(db) + LEASE_S
             db.execute(
-                insert(schema.run).values(**values, segments=segments, owner=owner, until=until, epoch=1)
+                insert(schema.run).values(
+                    **values,
+                    segments=segments,
+                    segment=0,
+                    failed_offers=[],
+                    metrics={},
+                    owner=owner,
+                    until=until,
+                    epoch=1,
+                )
             )
             db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
         return Lease(str(values["id"]), owner, 1)
@@ -212,11 +222,15 @@ class Ledger:
     # operations
 
     def intend(self, lease: Lease, phase: str, intent: Mapping[str, Any]) -> tuple[int, int]:
-        """Record the intent of an outside call before it is made; returns (operation id, attempt from 1)."""
+        """Record the intent of an outside call before it is made; returns (operation id, attempt from 1).
+
+        Calls with the same intent count as attempts of one.
+        """
         with self._begin() as db:
             self._set(db, lease, {})
             t = schema.op
-            before = db.execute(select(t.c.id).where(t.c.run == lease.run, t.c.phase == phase)).all()
+            same = select(t.c.intent).where(t.c.run == lease.run, t.c.phase == phase)
+            before = [made for made in db.execute(same).scalars() if made == dict(intent)]
             row = db.execute(
                 insert(t)
                 .values(
@@ -330,6 +344,7 @@ class Ledger:
             intensities=row["intensities"],
             units=row["units"],
             outputs=tuple(row["outputs"]),
+            metrics={n: [(_time(at), v) for at, v in points] for n, points in row["metrics"].items()},
             events=tuple(Event(_time(e["at"]), e["kind"], e["detail"]) for e in events),
         )
 
@@ -414,7 +429,9 @@ def _time(seconds: float) -> datetime:
 
 
 def _span(run: RowMapping, hub: RowMapping) -> HubSpan:
-    segment = run["segments"][hub["segment"]]
+    segment = hub["place"]
+    clock = RunClock.of(run)
+    created_at = _time(hub["created_at"])
     return HubSpan(
         hub=hub["hub"],
         provider=segment["provider"],
@@ -426,8 +443,9 @@ def _span(run: RowMapping, hub: RowMapping) -> HubSpan:
         price_usd_hour=segment["priceUsdHour"],
         pue=segment["pue"],
         embodied_gco2e_hour=segment["embodiedGco2eHour"],
-        created_at=_time(hub["created_at"]),
+        created_at=created_at,
         gone_at=_time(hub["gone_at"]) if hub["gone_at"] else None,
-        schedule_offset_s=run["schedule_offset_s"],
+        schedule_offset_s=(clock.at(created_at) - created_at).total_seconds(),
+        speed=clock.speed,
         rehearsal=run["rehearsal"],
     )

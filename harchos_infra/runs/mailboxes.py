@@ -1,10 +1,52 @@
-"""Where the mailboxes of hubs on this machine are."""
+"""Where the mailboxes of hubs are: on this machine, or in the object store of their own cloud."""
 
 from __future__ import annotations
 
-from harchos_infra.settings import home
+from collections.abc import Mapping
+from typing import Any
+
+from harchos_infra.errors import HarchosError
+from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.settings import Settings, home
+
+JOB = "job"
+"""Stands for a hub in the name of the mailbox in which a run's job waits."""
 
 
-def mailbox_url() -> str:
-    """Return the root of all mailboxes as a URL."""
+def local_root() -> str:
+    """Return the root of all mailboxes on this machine as a URL."""
     return (home() / "mailbox").as_uri()
+
+
+def mailbox_root(place: Mapping[str, Any], *, rehearsal: bool) -> str:
+    """Return the root of the mailbox of a hub for a segment.
+
+    Raises HarchosError for a cloud that none is set for.
+    """
+    provider = place["provider"]
+    if provider == "local" or rehearsal:
+        return local_root()
+    root: str | None = getattr(Settings.load(), f"{provider}_mailbox")
+    if root is None:
+        raise HarchosError(
+            f"hubs on {provider} need a mailbox in an object store there: {provider}.mailbox is not set",
+            hint=f"docs/clouds/{provider}.md has the steps; to run the plan on this machine, add --rehearse",
+        )
+    return root
+
+
+def with_hubs() -> frozenset[str]:
+    """Return the providers that hubs can be made on with these settings."""
+    settings = Settings.load()
+    clouds = (name for name in ("aws", "gcp", "azure") if getattr(settings, f"{name}_mailbox"))
+    return frozenset({"local", *clouds})
+
+
+def hub_box(hub: Mapping[Any, Any]) -> Mailbox:
+    """Return the mailbox of a hub's row."""
+    return Mailbox(hub["mailbox"], hub["run"], hub["hub"])
+
+
+def job_box(run: str) -> Mailbox:
+    """Return the mailbox in which a run's job waits for its hubs."""
+    return Mailbox(local_root(), run, JOB)

@@ -1,6 +1,8 @@
 """The reconcile loop: observe, compare with what is wanted, act once, record.
 
     wait -> provision -> run -> destroy -> collect -> settle -> done
+      ^                            |
+      +------- next segment -------+
 
 Each step may be cut off anywhere and is then done again by the next owner: intents are in the ledger before
 outside calls, calls are idempotent, and what matters (is the hub there? did the job end?) is observed,
@@ -10,11 +12,9 @@ not remembered.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -24,35 +24,57 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
 from harchos_infra.hub.status import FINAL as ENDED
-from harchos_infra.planner.encoding import encode
+from harchos_infra.planner.encoding import decode_segment, encode
+from harchos_infra.planner.plan import Segment
 from harchos_infra.planner.replan import Move
 from harchos_infra.provision.event import TerraformEvent
-from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.provision.provisioner import Provisioner
+from harchos_infra.runs import segment
 from harchos_infra.runs.calibration import hub_figures
-from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, next_hour
+from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, RunClock, next_hour
 from harchos_infra.runs.collect import collect
+from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
-from harchos_infra.runs.mailboxes import mailbox_url
-from harchos_infra.runs.replan import reconsider, waiting_workload
+from harchos_infra.runs.mailboxes import hub_box, mailbox_root
+from harchos_infra.runs.metrics import NAME, read_metrics
+from harchos_infra.runs.rented import is_rented
+from harchos_infra.runs.replan import Replanner, begun_workload
+from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
-from harchos_infra.runs.submit import default_ttl_s
+from harchos_infra.runs.stage import forget_secrets, stage_hub
+from harchos_infra.runs.submit import ttl_s
+from harchos_infra.runs.verdict import Verdict, lost, of_status
 from harchos_infra.settings import home
 
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
-LOST_AFTER_S = 20.0
-HUNG_AFTER_S = 120.0
 DESTROY_ATTEMPTS = 3
-
-Report = Callable[[str, str], None]
+MOST_HUBS = 100
+HURRIED_TTL_S = 300.0
+"""What a hub gets on top of its TTL where that runs faster than starting, saving and stopping do."""
+INTERRUPTIONS = {
+    "spot": "the machine was taken back",
+    "lost": "the hub was lost",
+    "refused": "the hub could not be made",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
-    outcome: str
-    reason: str
+class Patience:
+    """How long a hub may be silent, in seconds: until its first sign of life, until it is looked for by its
+    cloud's own listing, and until it is given up although that still shows it."""
+
+    boot_s: float
+    lost_s: float
+    hung_s: float
+
+
+LOCAL = Patience(boot_s=20.0, lost_s=20.0, hung_s=120.0)
+RENTED = Patience(boot_s=240.0, lost_s=60.0, hung_s=1200.0)
+"""A cloud boots for minutes, and a network is away for ten: the agent's own patience is fifteen."""
+
+Report = Callable[[str, str], None]
 
 
 class Reconciler:
@@ -64,7 +86,7 @@ class Reconciler:
         self._report = report
         self._provisioner = Provisioner()
         self._powers_read: set[str] = set()
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
 
@@ -95,7 +117,7 @@ class Reconciler:
         row = self._ledger.run(run)
         for hub in self._ledger.hubs(run):
             if hub["gone_at"] is None:
-                self._provisioner.destroy(self._spec(row, hub), self._hear_terraform)
+                self._provisioner.destroy(hub_spec(row, hub), self._hear_terraform)
                 self._report("gone", f"hub {hub['hub']}; the ledger could not be told")
 
     # phases
@@ -105,56 +127,78 @@ class Reconciler:
             return self._enter(
                 lease, "destroy", "stopped before it started", outcome="stopped", reason=run["reason"]
             )
-        start = _start(run)
+        start = segment.begins(run)
         now = self._run_now(run)
-        left = (start - now).total_seconds()
-        if left > 0:
-            if now.timestamp() >= run["next_at"] and not run["rehearsal"]:
+        left_s = RunClock.of(run).real_s((start - now).total_seconds())
+        if left_s > 0:
+            if self._is_time_to_replan(run, now):
                 self._replan(lease, run, now)
                 return 0.0
-            return min(left, POLL_S)
-        return self._enter(lease, "provision", f"{_place(run)} from {start:%Y-%m-%d %H:%M} UTC")
+            return min(left_s, POLL_S)
+        stand_in = " (rehearsal: a stand-in on this machine)" if run["rehearsal"] else ""
+        where = f"{segment.count(run)}{segment.place(run)}{stand_in} from {start:%Y-%m-%d %H:%M} UTC"
+        return self._enter(lease, "provision", where)
 
     def _provision(self, lease: Lease, run: RowMapping) -> float:
         if run["desired"] == "stop":
             return self._enter(
                 lease, "destroy", "stopped while provisioning", outcome="stopped", reason=run["reason"]
             )
-        hub = self._intended_hub(lease, run)
-        spec = self._spec(run, hub)
+        try:
+            hub = self._intended_hub(lease, run)
+        except HarchosError as error:
+            return self._enter(lease, "destroy", str(error), outcome="failed", reason=str(error))
+        spec = hub_spec(run, hub)
         operation, attempt = self._ledger.intend(lease, "provision", {"hub": hub["hub"]})
-        self._say(lease, "terraform", f"apply, attempt {attempt}")
         try:
             spec.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             build_agent(spec.agent)
+            resumed = stage_hub(run, hub, self._ledger.hubs(run["id"])[:-1])
+            if resumed:
+                self._say(lease, "resume", f"{hub['hub']} {resumed}")
+            self._say(lease, "terraform", f"apply, attempt {attempt}")
             outputs = self._provisioner.create(spec, self._hear_terraform)
         except (HarchosError, OSError) as error:
             self._ledger.conclude(lease, operation, "failed", {"error": str(error)})
-            return self._enter(
-                lease, "destroy", str(error), outcome="failed", reason=f"provisioning: {error}"
-            )
+            return self._refused(lease, run, hub, error)
         self._ledger.conclude(lease, operation, "done", dict(outputs))
         self._ledger.update_hub(lease, hub["hub"], state="created")
         return self._enter(lease, "run", f"hub {hub['hub']} is up")
 
+    def _refused(
+        self, lease: Lease, run: RowMapping, hub: RowMapping, error: HarchosError | OSError
+    ) -> float:
+        """A hub that could not be made is taken down; where another place may do, the run goes on there."""
+        if not getattr(error, "elsewhere", False):
+            reason = f"provisioning: {error}"
+            return self._enter(lease, "destroy", str(error), outcome="failed", reason=reason)
+        failed = [*run["failed_offers"], segment.offer(hub["place"])]
+        return self._enter(lease, "destroy", str(error), interruption="refused", failed_offers=failed)
+
     def _run(self, lease: Lease, run: RowMapping) -> float:
         hub = self._ledger.hubs(run["id"])[-1]
-        box = Mailbox(mailbox_url(), run["id"], hub["hub"])
+        box = hub_box(hub)
+        now = self._run_now(run)
+        leaves = segment.leaves(run)
         if run["desired"] == "stop":
-            self._ask_to_stop(box, run)
+            self._ask(box, "stop", run["reason"])
+        elif leaves is not None and now >= leaves:
+            self._ask(box, "checkpoint", _until_when(run))
         self._read_power(lease, box, hub["hub"])
         status = box.get_json("status.json") or {}
-        self._tell(lease, status)
+        self._tell(lease, hub, status)
         verdict = self._observe(run, hub, box, status)
         if verdict is None:
+            if status.get("phase") == "running" and self._is_time_to_replan(run, now):
+                self._replan(lease, run, now, hub, status)
             return POLL_S
-        return self._enter(
-            lease,
-            "destroy",
-            f"{verdict.outcome}: {verdict.reason}",
-            outcome=verdict.outcome,
-            reason=verdict.reason,
-        )
+        changes: dict[str, Any] = {"outcome": verdict.outcome, "interruption": verdict.interruption}
+        if verdict.outcome is not None:
+            changes["reason"] = verdict.reason
+        elif verdict.interruption == "spot":
+            changes["failed_offers"] = [*run["failed_offers"], segment.offer(hub["place"])]
+        what = verdict.outcome or verdict.interruption or "paused"
+        return self._enter(lease, "destroy", f"{what}: {verdict.reason}", **changes)
 
     def _destroy(self, lease: Lease, run: RowMapping) -> float:
         for hub in self._ledger.hubs(run["id"]):
@@ -162,7 +206,7 @@ class Reconciler:
                 continue
             operation, attempt = self._ledger.intend(lease, "destroy", {"hub": hub["hub"]})
             try:
-                self._provisioner.destroy(self._spec(run, hub), self._hear_terraform)
+                self._provisioner.destroy(hub_spec(run, hub), self._hear_terraform)
             except HarchosError as error:
                 self._ledger.conclude(lease, operation, "failed", {"error": error.what})
                 self._ledger.update_hub(lease, hub["hub"], state="unknown")
@@ -174,26 +218,67 @@ class Reconciler:
                     ) from error
                 return 2.0 * attempt
             self._ledger.conclude(lease, operation, "done", {})
-            Mailbox(mailbox_url(), run["id"], hub["hub"]).delete("secrets.json")
+            hub_box(hub).delete("secrets.json")
             self._ledger.update_hub(lease, hub["hub"], state="gone", gone_at=self._clock.now().timestamp())
             self._say(
                 lease, "gone", f"hub {hub['hub']}: no process, container, cgroup or state entry is left"
             )
+        if run["outcome"] is None:
+            return self._go_on(lease, run)
+        forget_secrets(run, self._ledger.hubs(run["id"]))
         return self._enter(lease, "collect", "")
 
+    def _go_on(self, lease: Lease, run: RowMapping) -> float:
+        """Wait for the next segment: that of the schedule, or after an interruption of a new one."""
+        if run["desired"] == "stop":
+            return self._enter(lease, "destroy", "stopped", outcome="stopped", reason=run["reason"])
+        if run["interruption"] is None:
+            number = run["segment"] + 1
+            after = run["segments"][number]
+            where = f"segment {number + 1} of {len(run['segments'])}, {segment.place(run, after)}"
+            when = f"from {datetime.fromisoformat(after['start']):%Y-%m-%d %H:%M} UTC"
+            hub_ttl_s = self._ttl_s(run, decode_segment(after))
+            return self._enter(lease, "wait", f"{where}, {when}", segment=number, ttl_s=hub_ttl_s)
+        hubs = self._ledger.hubs(run["id"])
+        now = self._run_now(run)
+        try:
+            if len(hubs) >= MOST_HUBS:
+                raise HarchosError(f"the run has had {len(hubs)} hubs")
+            chosen = self._replanner(run, now, self._worked(run, hubs)).next_best()
+        except HarchosError as error:
+            reason = f"{INTERRUPTIONS[run['interruption']]}, and {error.what}"
+            return self._enter(lease, "destroy", reason, outcome="failed", reason=reason)
+        behind = run["segments"][: run["segment"] + (0 if run["interruption"] == "refused" else 1)]
+        first = chosen.segments[0]
+        where = f"{first.provider}/{first.region} {first.instance_type} from {first.start:%Y-%m-%d %H:%M} UTC"
+        return self._enter(
+            lease,
+            "wait",
+            f"{INTERRUPTIONS[run['interruption']]}; goes on at {where}",
+            segments=[*behind, *(encode(s) for s in chosen.segments)],
+            segment=len(behind),
+            interruption=None,
+            planned_at=now.timestamp(),
+            next_at=next_hour(now).timestamp(),
+            ttl_s=self._ttl_s(run, first),
+        )
+
     def _collect(self, lease: Lease, run: RowMapping) -> float:
-        outputs: list[dict[str, Any]] = []
+        hubs = self._ledger.hubs(run["id"])
+        boxes = [hub_box(hub) for hub in hubs]
         units: dict[str, float] = {}
-        for hub in self._ledger.hubs(run["id"]):
-            box = Mailbox(mailbox_url(), run["id"], hub["hub"])
+        for hub, box in zip(hubs, boxes, strict=True):
             self._read_power(lease, box, hub["hub"])
-            outputs += collect(box, home() / "runs" / run["id"])
             status = box.get_json("status.json") or {}
-            for unit, count in (status.get("units") or {}).items():
-                units[unit] = units.get(unit, 0.0) + count
+            served = status.get("units") or {}
+            if run["type"] in SERVICE_TYPES:
+                served = {unit: units.get(unit, 0.0) + count for unit, count in served.items()}
+            units |= served
             measurements = self._ledger.measurements(hub["hub"])
             self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
-        self._ledger.update_run(lease, outputs=outputs, units=units)
+        outputs = collect(boxes, home() / "runs" / run["id"])
+        metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
+        self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
         many = "file" if len(outputs) == 1 else "files"
         where = f"{len(outputs)} {many} in {home() / 'runs' / run['id']}" if outputs else ""
         return self._enter(lease, "settle", where)
@@ -216,52 +301,119 @@ class Reconciler:
 
     # planning again
 
-    def _replan(self, lease: Lease, run: RowMapping, now: datetime) -> None:
-        """Plan a waiting run again on what is known now: one transaction moves it, else it stays as it is."""
-        later = {"next_at": next_hour(now).timestamp()}
-        plan = self._ledger.plan(run["id"])
+    def _is_time_to_replan(self, run: RowMapping, now: datetime) -> bool:
+        """Each full hour; a rehearsal follows its plan."""
+        return not run["rehearsal"] and bool(now.timestamp() >= run["next_at"])
+
+    def _replan(
+        self,
+        lease: Lease,
+        run: RowMapping,
+        now: datetime,
+        hub: RowMapping | None = None,
+        status: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Plan a run again on what is known now: one transaction moves it, else it stays as it is.
+
+        `hub` and its `status`: that on which its job runs; only a job that may be paused is moved.
+        """
+        later: dict[str, Any] = {"next_at": next_hour(now).timestamp()}
+        if hub is not None and not self._may_pause(run):
+            self._ledger.update_run(lease, **later)
+            return
+        worked = self._worked(run, self._ledger.hubs(run["id"]), status)
+        held = run["segments"][run["segment"] :]
         try:
-            decision = reconsider(plan, _segment(run), signal=run["signal"], now=now)
+            decision = self._replanner(run, now, worked).reconsider(held, runs=hub is not None)
         except (HarchosError, OSError) as error:
             self._replanned(lease, "replan", f"not planned again, the schedule stays: {error}", later)
             return
         if isinstance(decision, Move):
-            segment = decision.to.segments[0]
-            ttl_h = waiting_workload(plan).spec.ttl_h
-            moved = {
-                **later,
-                "segments": [encode(s) for s in decision.to.segments],
-                "planned_at": now.timestamp(),
-                "ttl_s": default_ttl_s(segment) if ttl_h is None else ttl_h * 3600.0,
-            }
-            where = f"{segment.provider}/{segment.region} {segment.instance_type}"
-            detail = (
-                f"{decision.expected}: from {_place(run)} at {_start(run):%Y-%m-%d %H:%M} "
-                f"to {where} at {segment.start:%Y-%m-%d %H:%M} UTC; {decision.why}"
-            )
-            self._replanned(lease, "moved", detail, moved)
+            self._move(lease, run, now, decision, runs=hub is not None, later=later)
         elif decision.confirmed:
             self._ledger.update_run(lease, next_at=later["next_at"])
             self._report("replan", f"the schedule stays: {decision.why}")
         else:
             self._replanned(lease, "replan", f"the schedule stays: {decision.why}", later)
 
+    def _move(
+        self,
+        lease: Lease,
+        run: RowMapping,
+        now: datetime,
+        move: Move,
+        *,
+        runs: bool,
+        later: Mapping[str, Any],
+    ) -> None:
+        behind = run["segments"][: run["segment"]]
+        ahead = [encode(s) for s in move.to.segments]
+        first = move.to.segments[0]
+        if runs:
+            ahead = segment.joined(segment.current(run), ahead, now)
+        moved: dict[str, Any] = {
+            **later,
+            "segments": [*behind, *ahead],
+            "planned_at": now.timestamp(),
+        }
+        if not runs:
+            moved["ttl_s"] = self._ttl_s(run, first)
+        where = f"{first.provider}/{first.region} {first.instance_type}"
+        since = "now" if runs else f"{segment.begins(run):%Y-%m-%d %H:%M}"
+        detail = (
+            f"{move.expected}: from {segment.place(run)} at {since} "
+            f"to {where} at {first.start:%Y-%m-%d %H:%M} UTC; {move.why}"
+        )
+        self._replanned(lease, "moved", detail, moved)
+
     def _replanned(self, lease: Lease, kind: str, detail: str, values: Mapping[str, Any]) -> None:
         self._ledger.update_run(lease, events=[(kind, detail)], **values)
         self._report(kind, detail)
+
+    def _replanner(self, run: RowMapping, now: datetime, worked: Sequence[Worked]) -> Replanner:
+        return Replanner(
+            self._ledger.plan(run["id"]),
+            signal=run["signal"],
+            now=now,
+            rehearsal=run["rehearsal"],
+            worked=worked,
+            failed={(o[0], o[1], o[2], o[3]) for o in run["failed_offers"]},
+        )
+
+    def _worked(
+        self, run: RowMapping, hubs: Sequence[RowMapping], status: Mapping[str, Any] | None = None
+    ) -> list[Worked]:
+        """Return what each hub has done; `status` is that of the last one, while its job runs."""
+        now = self._clock.now()
+        return [
+            worked(run, hub, status if hub is hubs[-1] else None, now, resumed=number > 0)
+            for number, hub in enumerate(hubs)
+        ]
+
+    def _may_pause(self, run: RowMapping) -> bool:
+        return bool(self._ledger.plan(run["id"])["workload"]["spec"].get("interruptible"))
+
+    def _resumes(self, run: RowMapping) -> bool:
+        """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
+        spec = self._ledger.plan(run["id"])["workload"]["spec"]
+        return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
+
+    def _ttl_s(self, run: RowMapping, first: Segment) -> float:
+        return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)
 
     # observing
 
     def _observe(
         self, run: RowMapping, hub: RowMapping, box: Mailbox, status: Mapping[str, Any]
-    ) -> _Verdict | None:
+    ) -> Verdict | None:
         now = self._clock.now()
         if status.get("phase") in ENDED:
-            return _verdict(run, status)
+            asked = (box.get_json("control.json") or {}).get("want")
+            return of_status(run, status, asked=asked, resumes=self._resumes(run))
         if self.hurry:
-            return _Verdict("stopped", "interrupted twice")
+            return Verdict("stopped", "interrupted twice")
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
-            return _Verdict("expired", "the hub outlived its TTL without saying so")
+            return Verdict("expired", "the hub outlived its TTL without saying so")
         heartbeat = box.get_json("heartbeat.json")
         beat = (
             datetime.fromisoformat(heartbeat["at"])
@@ -269,32 +421,33 @@ class Reconciler:
             else datetime.fromtimestamp(hub["created_at"], UTC)
         )
         silent_s = (now - beat).total_seconds()
-        if silent_s < LOST_AFTER_S:
+        patience = RENTED if is_rented(run, hub["place"]) else LOCAL
+        if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
-        if silent_s > HUNG_AFTER_S or not self._is_alive(run, hub):
-            return _Verdict("failed", f"the hub has been silent for {silent_s:.0f} s")
+        if silent_s > patience.hung_s or not self._is_alive(run, hub):
+            return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
         return None
 
     def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:
-        return any(resource.kind != "cgroup" for resource in self._cloud(run).list(hub=hub["hub"]))
+        return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=hub["hub"]))
 
-    def _tell(self, lease: Lease, status: Mapping[str, Any]) -> None:
+    def _tell(self, lease: Lease, hub: RowMapping, status: Mapping[str, Any]) -> None:
         news = {
             "runner": status.get("runner") and status.get("runner_detail"),
             "ready": status.get("ready_at") and f"the service answers at {status.get('endpoint')}",
         }
         for kind, detail in news.items():
-            if detail and kind not in self._told:
-                self._told.add(kind)
+            if detail and (hub["hub"], kind) not in self._told:
+                self._told.add((hub["hub"], kind))
                 self._say(lease, kind, detail)
 
-    def _ask_to_stop(self, box: Mailbox, run: RowMapping) -> None:
-        wanted = {"want": "stop", "reason": run["reason"], **({"grace_s": 0} if self.hurry else {})}
+    def _ask(self, box: Mailbox, want: str, reason: str) -> None:
+        wanted = {"want": want, "reason": reason, **({"grace_s": 0} if self.hurry else {})}
         control = box.get_json("control.json") or {}
         if any(control.get(key) != value for key, value in wanted.items()):
             box.put_json("control.json", {**wanted, "at": self._clock.now().isoformat()})
             grace = "at once" if self.hurry else "and may save its work"
-            self._report("stop", f"the job is asked to stop {grace} ({run['reason']})")
+            self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
     def _read_power(self, lease: Lease, box: Mailbox, hub: str) -> None:
         rows = []
@@ -311,50 +464,34 @@ class Reconciler:
     # acting
 
     def _intended_hub(self, lease: Lease, run: RowMapping) -> RowMapping:
+        """Return the hub of the current segment, recorded before anything of it is made."""
         known = self._ledger.hubs(run["id"])
-        if not known:
+        if not known or known[-1]["gone_at"] is not None:
             now = self._clock.now()
-            name = f"{run['id']}-h1"
+            name = f"{run['id']}-h{len(known) + 1}"
+            place = segment.current(run)
+            ttl_s = RunClock.of(run).real_s(run["ttl_s"])
+            if run["speed"] != 1.0:
+                ttl_s += HURRIED_TTL_S
             self._ledger.intend_hub(
                 lease,
                 {
                     "hub": name,
-                    "segment": 0,
+                    "segment": run["segment"],
+                    "place": place,
+                    "mailbox": mailbox_root(place, rehearsal=run["rehearsal"]),
                     "state": "intended",
-                    "identity": self._cloud(run).identity(),
+                    "identity": _cloud(run, place).identity(),
                     "created_at": now.timestamp(),
-                    "expires_at": (now + timedelta(seconds=run["ttl_s"])).timestamp(),
+                    "expires_at": (now + timedelta(seconds=ttl_s)).timestamp(),
                 },
                 ("hub", f"{name} is about to be created"),
             )
             known = self._ledger.hubs(run["id"])
         return known[-1]
 
-    def _spec(self, run: RowMapping, hub: RowMapping) -> HubSpec:
-        segment = _segment(run)
-        return HubSpec(
-            run=run["id"],
-            hub=hub["hub"],
-            workload=run["workload"],
-            provider=segment["provider"],
-            region=segment["region"],
-            zone=segment["zone"],
-            instance_type=segment["instanceType"],
-            market=segment["market"],
-            nodes=segment["nodes"],
-            expires=datetime.fromtimestamp(hub["expires_at"], UTC),
-            mailbox_url=mailbox_url(),
-            directory=home() / "hubs" / hub["hub"],
-            agent=home() / "hubs" / hub["hub"] / "agent.pyz",
-            python=Path(sys.executable),
-            rehearsal=run["rehearsal"],
-        )
-
-    def _cloud(self, run: RowMapping) -> Cloud:
-        return cloud("local" if run["rehearsal"] else _segment(run)["provider"])
-
     def _run_now(self, run: RowMapping) -> datetime:
-        return self._clock.now() + timedelta(seconds=run["schedule_offset_s"])
+        return RunClock.of(run).at(self._clock.now())
 
     def _enter(self, lease: Lease, phase: str, why: str, **values: Any) -> float:
         self._ledger.update_run(
@@ -375,28 +512,14 @@ class Reconciler:
         self._report(kind, detail)
 
 
-def _segment(run: RowMapping) -> Mapping[str, Any]:
-    segment: Mapping[str, Any] = run["segments"][0]
-    return segment
+def _until_when(run: RowMapping) -> str:
+    after = run["segments"][run["segment"] + 1]
+    start = datetime.fromisoformat(after["start"])
+    return f"its segment ends; it goes on at {segment.place(run, after)} from {start:%Y-%m-%d %H:%M} UTC"
 
 
-def _start(run: RowMapping) -> datetime:
-    return datetime.fromisoformat(_segment(run)["start"])
-
-
-def _place(run: RowMapping) -> str:
-    segment = _segment(run)
-    stand_in = " (rehearsal: a stand-in on this machine)" if run["rehearsal"] else ""
-    return f"{segment['provider']}/{segment['region']} {segment['instanceType']}{stand_in}"
-
-
-def _verdict(run: RowMapping, status: Mapping[str, Any]) -> _Verdict:
-    phase, reason = status["phase"], status.get("reason") or ""
-    if phase == "expired" and run["type"] in SERVICE_TYPES:
-        return _Verdict("stopped", "the service reached its TTL")
-    if phase == "succeeded" and not reason:
-        reason = "the job exited 0"
-    return _Verdict(phase, reason)
+def _cloud(run: RowMapping, place: Mapping[str, Any]) -> Cloud:
+    return cloud("local" if run["rehearsal"] else place["provider"])
 
 
 def _measurement(hub: str, line: Mapping[str, Any]) -> dict[str, Any]:

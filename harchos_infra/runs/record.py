@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class HubSpan:
-    """A hub's life. Times are real UTC; `schedule_offset_s` added to them gives the run's own clock.
+    """A hub's life. Times are real UTC; `on_run_clock` turns them into those of the run's own clock.
 
-    In a rehearsal the run's clock is set to the plan's segment start, so the offset may be hours or years.
+    In a rehearsal that clock is set to the plan's time, hours or years away, and may run `speed` times as
+    fast. `schedule_offset_s` is how far it was from real time when the hub was created.
     `price_usd_hour` is per node, as accepted in the plan; `gone_at` is None until the provider lists nothing.
     """
 
@@ -29,6 +30,12 @@ class HubSpan:
     gone_at: datetime | None
     schedule_offset_s: float
     rehearsal: bool
+    speed: float = 1.0
+
+    def on_run_clock(self, real: datetime) -> datetime:
+        """Return what the run's own clock shows at a real time."""
+        since = real - self.created_at
+        return self.created_at + timedelta(seconds=self.schedule_offset_s) + self.speed * since
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +85,5 @@ class RunRecord:
     outputs: tuple[dict[str, Any], ...]
     """Collected files: `path`, `bytes`, `sha256`."""
     events: tuple[Event, ...]
+    metrics: dict[str, list[tuple[datetime, float]]] = field(default_factory=dict)
+    """What the job reported of itself over real time, by name (`loss`)."""

@@ -28,10 +28,14 @@ run = Table(
     Column("workload", String, nullable=False),
     Column("type", String, nullable=False),
     Column("segments", JSON, nullable=False),
+    Column("segment", Integer, nullable=False),
+    Column("interruption", String),
+    Column("failed_offers", JSON, nullable=False),
     Column("plan_hash", String, nullable=False, index=True),
     Column("workload_hash", String, nullable=False, index=True),
     Column("rehearsal", Boolean, nullable=False),
     Column("schedule_offset_s", Float, nullable=False),
+    Column("speed", Float, nullable=False),
     Column("signal", String),
     Column("ttl_s", Float, nullable=False),
     Column("phase", String, nullable=False, index=True),
@@ -49,6 +53,7 @@ run = Table(
     Column("intensities", JSON, nullable=False),
     Column("units", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
 )
 
 plan = Table(
@@ -64,6 +69,8 @@ hub = Table(
     Column("hub", String, primary_key=True),
     Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
     Column("segment", Integer, nullable=False),
+    Column("place", JSON, nullable=False),
+    Column("mailbox", String, nullable=False),
     Column("state", String, nullable=False),
     Column("identity", String, nullable=False),
     Column("created_at", Float, nullable=False),

@@ -9,7 +9,7 @@ from typing import Any
 
 from harchos_infra.grid.parse import parse_signal
 from harchos_infra.grid.signal import NoIntensity, hour_of
-from harchos_infra.runs.record import RunRecord
+from harchos_infra.runs.record import HubSpan, RunRecord
 
 _HOUR = timedelta(hours=1)
 _DIGITS = 3
@@ -24,17 +24,16 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
     """
     source = parse_signal(signal)
     settled: dict[str, dict[str, Any]] = {}
-    for span in record.hubs:
-        offset = timedelta(seconds=span.schedule_offset_s)
-        start = (span.created_at + offset).replace(minute=0, second=0, microsecond=0)
-        end = (span.gone_at or max((m.at for m in record.measurements), default=span.created_at)) + offset
-        hours = max(1, math.ceil((end - start).total_seconds() / 3600))
+    for zone in dict.fromkeys(span.zone for span in record.hubs):
+        spans = [_on_run_clock(record, span) for span in record.hubs if span.zone == zone]
+        start = hour_of(min(begun for begun, _ in spans))
+        hours = max(1, math.ceil((max(ended for _, ended in spans) - start) / _HOUR))
         try:
-            found = source.intensity(span.zone, start, hours)
+            found = source.intensity(zone, start, hours)
         except NoIntensity as error:
-            settled[span.zone] = _as_planned(record, error)
+            settled[zone] = _as_planned(record, error)
             continue
-        settled[span.zone] = {
+        settled[zone] = {
             "start": start.isoformat(),
             "gco2_per_kwh": [
                 round(float(g), _DIGITS) for g in found.gco2_per_kwh.reshape(hours, -1).mean(axis=1)
@@ -42,6 +41,11 @@ def realised_intensities(record: RunRecord, signal: str | None) -> dict[str, dic
             "basis": str(found.basis),
         }
     return settled
+
+
+def _on_run_clock(record: RunRecord, span: HubSpan) -> tuple[datetime, datetime]:
+    last = max((m.at for m in record.measurements if m.hub == span.hub), default=span.created_at)
+    return span.on_run_clock(span.created_at), span.on_run_clock(span.gone_at or last)
 
 
 def signal_name(described: Mapping[str, Any]) -> str:

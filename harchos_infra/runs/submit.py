@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.planner.plan import Plan, Segment
-from harchos_infra.runs import workdir
 from harchos_infra.runs.clock import Clock, next_hour
-from harchos_infra.runs.job import HubSettings, job_document
 from harchos_infra.runs.ledger import Lease, Ledger
-from harchos_infra.runs.mailboxes import mailbox_url
+from harchos_infra.runs.stage import stage_run, unstage_run
+from harchos_infra.workload import ttl
+from harchos_infra.workload.document import Workload
 from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
+
+REHEARSAL_SPEED = 600.0
+"""How fast the clock of a rehearsal with several segments runs, where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,13 @@ class Submission:
     rehearsal: bool
     signal: str | None
     """The `--signal` option; None for the default one."""
-    settings: HubSettings
+    speed: float | None = None
+    """How many times as fast as real time the clock of a rehearsal runs.
+
+    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
+    """
+    policy: Mapping[str, str] | None = None
+    """Record of the policy that the run keeps to from now on; None: that of the plan."""
 
 
 def plan_hash(plan: Plan) -> str:
@@ -52,53 +58,48 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     workload = submission.loaded.workload
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
-    hub = f"{run}-h1"
-    _stage(submission, run, hub)
+    stage_run(submission, run)
     values = _first_row(submission, run, now=now)
     try:
-        return ledger.add_run(values, plan.to_json(), owner=owner, once=once)
+        return ledger.add_run(values, _accepted(submission), owner=owner, once=once)
     except HarchosError:
-        _unstage(run, hub)
+        unstage_run(run)
         raise
+
+
+def _accepted(submission: Submission) -> dict[str, Any]:
+    """Return the plan as it was accepted: under the policy that held then, not when the plan was made."""
+    document = submission.plan.to_json()
+    if submission.policy is not None:
+        document["inputs"]["policy"] = dict(submission.policy)
+    return document
 
 
 def check_runs(plan: Plan) -> None:
     """Raise HarchosError where this version cannot carry out what a plan chose."""
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
-    segment, *more = plan.chosen.segments
-    spec = plan.workload["spec"]
-    if more and spec.get("interruptible"):
-        raise HarchosError(
-            f"the plan has {len(more) + 1} segments; this version runs exactly one",
-            hint="set `interruptible: false` in the workload, and plan it again",
-        )
-    if spec.get("scaling") and (more or segment.nodes > 1):
-        raise HarchosError(
-            "the plan has more than one node; this version runs a hub of one",
-            hint="remove `scaling` from the workload, and plan it again",
-        )
-    if more:
-        raise HarchosError(
-            f"the plan has {len(more) + 1} segments; this version runs exactly one",
-            hint="plan the workload again",
-        )
-    if segment.nodes > 1:
-        raise HarchosError(
-            f"the plan has {segment.nodes} nodes; this version runs a hub of one",
-            hint="set replicas to 1",
-        )
-    if segment.gpu_limit_watts is not None:
-        raise HarchosError(
-            f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version does not set a limit",
-            hint="remove `powerModes` from the workload, and plan it again",
-        )
+    for segment in plan.chosen.segments:
+        if segment.nodes > 1:
+            raise HarchosError(
+                f"the plan has {segment.nodes} nodes; this version runs hubs of one",
+                hint="remove `scaling` from the workload, and plan it again"
+                if plan.workload["spec"].get("scaling")
+                else "set replicas to 1",
+            )
+        if segment.gpu_limit_watts is not None:
+            raise HarchosError(
+                f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version sets no limit",
+                hint="remove `powerModes` from the workload, and plan it again",
+            )
 
 
 def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:
     plan, workload = submission.plan, submission.loaded.workload
     assert plan.chosen is not None
-    ahead_s = (plan.chosen.segments[0].start - now).total_seconds()
+    segments = plan.chosen.segments
+    speed = submission.speed or (REHEARSAL_SPEED if submission.rehearsal and len(segments) > 1 else 1.0)
+    shown = segments[0].start if speed == 1.0 else plan.now
     return {
         "id": run,
         "workload": workload.metadata.name,
@@ -106,9 +107,10 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "plan_hash": plan_hash(plan),
         "workload_hash": submission.loaded.sha256,
         "rehearsal": submission.rehearsal,
-        "schedule_offset_s": ahead_s if submission.rehearsal else 0.0,
+        "schedule_offset_s": (shown - now).total_seconds() if submission.rehearsal else 0.0,
+        "speed": speed if submission.rehearsal else 1.0,
         "signal": submission.signal,
-        "ttl_s": ttl_s(submission),
+        "ttl_s": ttl_s(workload, segments[0]),
         "phase": "wait",
         "desired": "run",
         "next_at": next_hour(now).timestamp(),
@@ -121,40 +123,9 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
     }
 
 
-def ttl_s(submission: Submission) -> float:
-    """Return the hub's time to live in seconds: `ttl`, else 1.5 x the planned time and half an hour."""
-    ttl_h = submission.loaded.workload.spec.ttl_h
+def ttl_s(workload: Workload, segment: Segment) -> float:
+    """Return a hub's time to live in seconds: `ttl`, else 1.5 x the planned time and half an hour."""
+    ttl_h = workload.spec.ttl_h
     if ttl_h is not None:
         return float(ttl_h * 3600)
-    assert submission.plan.chosen is not None
-    return default_ttl_s(submission.plan.chosen.segments[0])
-
-
-def default_ttl_s(segment: Segment) -> float:
-    """Return a hub's time to live in seconds where its workload sets none."""
-    return 1.5 * (segment.end - segment.start).total_seconds() + 1800
-
-
-def _stage(submission: Submission, run: str, hub: str) -> None:
-    workload = submission.loaded.workload
-    box = Mailbox(mailbox_url(), run, hub)
-    packed = None
-    if workload.spec.workdir is not None:
-        packed = workdir.pack(Path(submission.loaded.path).resolve().parent / workload.spec.workdir)
-    job = job_document(
-        workload, run=run, hub=hub, secret_names=frozenset(submission.secrets), settings=submission.settings
-    )
-    try:
-        if packed is not None:
-            box.put("workdir.tar.gz", packed)
-        if submission.secrets:
-            box.put("secrets.json", json.dumps(dict(submission.secrets)).encode())
-        box.put_json("job.json", job)
-    except MailboxError as error:
-        raise HarchosError(str(error), hint="check the space and the permissions there") from error
-
-
-def _unstage(run: str, hub: str) -> None:
-    box = Mailbox(mailbox_url(), run, hub)
-    for entry in box.list():
-        box.delete(entry.name)
+    return ttl.default_ttl_s((segment.end - segment.start).total_seconds())

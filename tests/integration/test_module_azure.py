@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,7 +31,7 @@ IN_THE_COMPLETE_EXAMPLE = {
     "azurerm_virtual_network": 1,
     "azurerm_subnet": 1,
     "azurerm_network_security_group": 1,
-    "azurerm_network_security_rule": 3,
+    "azurerm_network_security_rule": 6,
     "azurerm_subnet_network_security_group_association": 1,
     "azurerm_public_ip": 2,
     "azurerm_network_interface": 2,
@@ -118,19 +119,22 @@ def test_machines_are_made_last_and_go_first(life: Life) -> None:
 
 
 def test_nothing_comes_in_but_what_is_exposed_and_the_hub_s_own_machines(life: Life) -> None:
-    rules = sorted(
-        (call.values for call in life.all("azurerm_network_security_rule")), key=lambda rule: rule["priority"]
-    )
-    exposed, between, closed = rules
-    assert exposed["source_address_prefixes"] == ["203.0.113.0/24"]
-    assert (exposed["protocol"], exposed["destination_port_range"]) == ("Tcp", "8000")
-    assert between["source_address_prefix"] == between["destination_address_prefix"] == "10.0.0.0/20"
-    assert (closed["access"], closed["direction"], closed["source_address_prefix"]) == (
-        "Deny",
-        "Inbound",
-        "*",
-    )
-    assert {rule["access"] for rule in (exposed, between)} == {"Allow"}
+    rules = {call.values["name"]: call.values for call in life.all("azurerm_network_security_rule")}
+    inbound = {name: rule for name, rule in rules.items() if rule["direction"] == "Inbound"}
+    assert inbound.keys() == {"port-8000", "nodes-inbound", "closed-inbound"}
+    assert inbound["port-8000"]["source_address_prefixes"] == ["203.0.113.0/24"]
+    assert inbound["port-8000"]["destination_port_ranges"] == ["8000"]
+    assert inbound["nodes-inbound"]["source_address_prefixes"] == ["10.0.0.0/20"]
+    assert (inbound["closed-inbound"]["access"], inbound["closed-inbound"]["priority"]) == ("Deny", 4096)
+
+
+def test_only_the_web_is_reached_outside_of_the_hub(life: Life) -> None:
+    rules = [call.values for call in life.all("azurerm_network_security_rule")]
+    outbound = {rule["name"]: rule for rule in rules if rule["direction"] == "Outbound"}
+    assert outbound.keys() == {"web-outbound", "nodes-outbound", "closed-outbound"}
+    assert sorted(outbound["web-outbound"]["destination_port_ranges"]) == ["443", "80"]
+    assert outbound["nodes-outbound"]["destination_address_prefix"] == "10.0.0.0/20"
+    assert (outbound["closed-outbound"]["access"], outbound["closed-outbound"]["priority"]) == ("Deny", 4096)
 
 
 def test_azure_deallocates_two_minutes_after_the_expiry(life: Life) -> None:
@@ -154,6 +158,44 @@ def test_the_schedule_is_not_judged_anew_by_a_later_plan(tmp_path: Path) -> None
         state.write_text(state.read_text().replace(planned, ten_hours_ago))
 
         hub.succeeds("plan", "-detailed-exitcode")
+
+
+@pytest.fixture
+def on_demand(tmp_path: Path) -> Iterator[Workspace]:
+    """Two nodes on demand, in no zone that was named."""
+    with Replay(providers=["azurerm"]) as replay:
+        hub = workspace(replay, tmp_path, "examples/complete")
+        (hub.folder / "on_demand_override.tf").write_text(
+            'module "hub" {\n  market            = "on-demand"\n  availability_zone = null\n}\n'
+        )
+        yield hub
+
+
+def test_machines_on_demand_share_the_set_that_infiniband_needs(on_demand: Workspace) -> None:
+    on_demand.succeeds("apply", "-auto-approve")
+    on_demand.succeeds("plan", "-detailed-exitcode")
+    on_demand.succeeds("destroy", "-auto-approve")
+    world = on_demand.replay.world
+    assert world.existing == []
+
+    life = Life(world.done("create"), world.done("delete"))
+    together = life.one("azurerm_availability_set")
+    assert together.tags == TAGS
+    assert {node.values["availability_set_id"] for node in life.all(MACHINE)} == {together.id}
+    assert not [node for node in life.all(MACHINE) if "max_bid_price" in node.values]
+
+
+def test_after_a_fault_at_the_set_destroy_leaves_nothing(on_demand: Workspace) -> None:
+    on_demand.replay.faults["azurerm_availability_set:create"] = Fault(
+        error="unexpected status 409 (409 Conflict) with error: AllocationFailed: no capacity"
+    )
+    failed = on_demand.terraform("apply", "-auto-approve")
+    assert failed.returncode == 1
+    assert "AllocationFailed" in failed.stderr
+
+    on_demand.succeeds("destroy", "-auto-approve")
+
+    assert on_demand.replay.world.existing == []
 
 
 def test_an_evicted_machine_is_deleted_and_bids_no_more_than_was_accepted(life: Life) -> None:
@@ -199,22 +241,6 @@ def test_a_hub_that_gave_itself_back_is_destroyed_without_complaint(tmp_path: Pa
                 continue
             replay.world.remove(resource.type, resource.id)
         assert [left.type for left in replay.world.existing] == ["azurerm_role_assignment"]
-
-        hub.succeeds("destroy", "-auto-approve")
-
-        assert replay.world.existing == []
-
-
-@pytest.mark.parametrize("kind", sorted(IN_THE_COMPLETE_EXAMPLE))
-def test_after_a_fault_at_any_resource_destroy_leaves_nothing(kind: str, tmp_path: Path) -> None:
-    with Replay(providers=["azurerm"]) as replay:
-        replay.faults[f"{kind}:create"] = Fault(
-            error="unexpected status 409 (409 Conflict) with error: SkuNotAvailable: no capacity in 'eastus'"
-        )
-        hub = workspace(replay, tmp_path, "examples/complete")
-        failed = hub.terraform("apply", "-auto-approve")
-        assert failed.returncode == 1
-        assert "SkuNotAvailable" in failed.stderr
 
         hub.succeeds("destroy", "-auto-approve")
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ ACCOUNT = f"{ACCOUNT_ID}@acme-project.iam.gserviceaccount.com"
 IN_THE_COMPLETE_EXAMPLE = {
     "google_compute_network": 1,
     "google_compute_subnetwork": 1,
-    "google_compute_firewall": 2,
+    "google_compute_firewall": 5,
     "google_compute_resource_policy": 1,
     "google_compute_instance": 2,
     "google_service_account": 1,
@@ -36,6 +37,7 @@ IN_THE_COMPLETE_EXAMPLE = {
 IN_THE_MINIMAL_EXAMPLE = {
     "google_compute_network": 1,
     "google_compute_subnetwork": 1,
+    "google_compute_firewall": 2,
     "google_compute_router": 1,
     "google_compute_router_nat": 1,
     "google_compute_instance": 1,
@@ -63,6 +65,10 @@ FOUND_OTHERWISE = {
 
 def workspace(replay: Replay, folder: Path, part: str) -> Workspace:
     return Workspace.of(replay, folder, "gcp-hub", part, dict(VARIABLES))
+
+
+def rules(life: Life) -> list[dict[str, Any]]:
+    return [call.values for call in life.all("google_compute_firewall")]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +140,7 @@ def test_nodes_are_made_last_and_go_first(life: Life) -> None:
 
 def test_nothing_comes_in_but_what_is_exposed_and_the_hub_s_own_nodes(life: Life) -> None:
     exposed, between = sorted(
-        (call.values for call in life.all("google_compute_firewall")),
+        (rule for rule in rules(life) if rule["direction"] == "INGRESS"),
         key=lambda rule: "source_ranges" not in rule,
     )
     assert exposed["source_ranges"] == ["203.0.113.0/24"]
@@ -142,6 +148,19 @@ def test_nothing_comes_in_but_what_is_exposed_and_the_hub_s_own_nodes(life: Life
     assert between["source_service_accounts"] == between["target_service_accounts"] == [ACCOUNT]
     assert exposed["target_service_accounts"] == [ACCOUNT]
     assert "source_ranges" not in between
+
+
+def test_only_the_web_is_reached_outside_of_the_hub(life: Life) -> None:
+    outgoing = {
+        rule["name"].removeprefix("harchos-llm-4d5e6f-h2-"): rule
+        for rule in rules(life)
+        if rule["direction"] == "EGRESS"
+    }
+    assert outgoing.keys() == {"to-web", "to-nodes", "closed"}
+    assert outgoing["to-web"]["allow"] == [{"protocol": "tcp", "ports": ["80", "443"]}]
+    assert outgoing["to-nodes"]["destination_ranges"] == ["10.0.0.0/20"]
+    assert outgoing["closed"]["deny"] == [{"protocol": "all"}]
+    assert outgoing["closed"]["priority"] > 1000 == outgoing["to-web"].get("priority", 1000)
 
 
 def test_google_deletes_the_machine_and_its_disk_at_the_expiry(life: Life) -> None:
@@ -220,16 +239,19 @@ def test_another_expiry_is_another_machine(tmp_path: Path) -> None:
         assert [c.type for c in replay.world.done("delete")] == ["google_compute_instance"]
 
 
-@pytest.mark.parametrize("kind", sorted(IN_THE_COMPLETE_EXAMPLE))
-def test_after_a_fault_at_any_resource_destroy_leaves_nothing(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", sorted(IN_THE_MINIMAL_EXAMPLE.keys() - IN_THE_COMPLETE_EXAMPLE))
+def test_after_a_fault_at_what_only_a_hub_without_address_has_destroy_leaves_nothing(
+    kind: str, tmp_path: Path
+) -> None:
     with Replay(providers=["google"]) as replay:
         replay.faults[f"{kind}:create"] = Fault(
-            error="googleapi: Error 403: Quota 'NVIDIA_A100_GPUS' exceeded. Limit: 0.0, quotaExceeded"
+            error="googleapi: Error 403: Quota 'ROUTERS' exceeded. Limit: 20.0 globally., quotaExceeded"
         )
-        hub = workspace(replay, tmp_path, "examples/complete")
+        hub = workspace(replay, tmp_path, "examples/minimal")
         failed = hub.terraform("apply", "-auto-approve")
         assert failed.returncode == 1
-        assert "NVIDIA_A100_GPUS" in failed.stderr
+        assert "Quota 'ROUTERS' exceeded" in failed.stderr
+        assert "google_compute_instance" not in [one.type for one in replay.world.existing]
 
         hub.succeeds("destroy", "-auto-approve")
 

@@ -6,117 +6,32 @@ What exists is what the replayed clouds hold, never what the product says.
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import random
+import shutil
+import string
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harchos_infra.provision.binary import find_binary
+from harchos_infra.errors import HarchosError
+from harchos_infra.provision.child import CancelledError
+from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.failure import ProvisionError
-from harchos_infra.provision.hub_spec import HubSpec
-from harchos_infra.provision.provisioner import Provisioner
-from harchos_infra.provision.terraform import Changes, Terraform
+from harchos_infra.provision.root_module import write_root
+from harchos_infra.provision.terraform import Changes
 from support.schema_replay import Fault, Replay
-from support.schema_replay.cloud import ReplayedCloud
 from support.schema_replay.fixture import replay as replay
 from support.schema_replay.refused import REFUSED, Refused
 from support.schema_replay.schemas import load
-from support.schema_replay.world import Call, Existing
+from support.schema_replay.stage import CLOUDS, MACHINE, PROVIDER, Stage, kinds, staged
+from support.schema_replay.world import Call
 
-CLOUDS = ("aws", "gcp", "azure")
-PROVIDER = {"aws": "aws", "gcp": "google", "azure": "azurerm"}
-MACHINE = {
-    "aws": "aws_instance",
-    "gcp": "google_compute_instance",
-    "azure": "azurerm_linux_virtual_machine",
-}
-KINDS = {
-    "aws": """
-        iam_instance_profile iam_role iam_role_policy instance internet_gateway launch_template
-        placement_group route route_table route_table_association security_group subnet vpc
-        vpc_security_group_egress_rule vpc_security_group_ingress_rule
-    """,
-    "gcp": """
-        compute_firewall compute_instance compute_network compute_resource_policy compute_subnetwork
-        secret_manager_secret_iam_member service_account storage_bucket_iam_member
-    """,
-    "azure": """
-        dev_test_global_vm_shutdown_schedule linux_virtual_machine network_interface
-        network_security_group network_security_rule proximity_placement_group public_ip resource_group
-        role_assignment subnet subnet_network_security_group_association user_assigned_identity
-        virtual_network
-    """,
-}
-"""Types of resource that a hub of two nodes consists of, without the provider's name."""
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-PLACES: dict[str, dict[str, str]] = {
-    "aws": {
-        "region": "eu-north-1",
-        "instance_type": "g6.xlarge",
-        "mailbox_url": "s3://acme-mail/box",
-        "account": "123456789012",
-    },
-    "gcp": {
-        "region": "europe-west4",
-        "instance_type": "g2-standard-4",
-        "mailbox_url": "gs://acme-mail/box",
-        "account": "acme-project",
-    },
-    "azure": {
-        "region": "swedencentral",
-        "instance_type": "Standard_NC24ads_A100_v4",
-        "mailbox_url": "az://acmemail/box",
-        "account": SUBSCRIPTION,
-    },
-}
-
-
-def spec_of(cloud: str, directory: Path) -> HubSpec:
-    """Return a hub of two spot nodes that exposes a port and reads a secret: every kind of resource."""
-    return HubSpec(
-        run="digits-0a1b2c",
-        hub="digits-0a1b2c-h1",
-        workload="digits",
-        provider=cloud,
-        zone="SE",
-        market="spot",
-        nodes=2,
-        expires=datetime(2026, 11, 26, 6, tzinfo=UTC),
-        directory=directory / "digits-0a1b2c-h1",
-        agent=directory / "agent.pyz",
-        python=Path(sys.executable),
-        ingress=((8080, ("198.51.100.0/24",)),),
-        max_price_usd_hour=2.5,
-        secret_names=("API_TOKEN",),
-        key_vault="acme-vault",
-        **PLACES[cloud],  # type: ignore[arg-type]
-    )
-
-
-@dataclass
-class Stage:
-    """A hub about to be made on a replayed cloud."""
-
-    replay: Replay
-    spec: HubSpec
-    listing: ReplayedCloud
-
-    def provisioner(self, **options: object) -> Provisioner:
-        return Provisioner(
-            cloud=lambda name: self.listing,
-            removal_pauses_s=(0, 0, 0, 0),
-            state_lock_timeout_s=1,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def terraform(self) -> Terraform:
-        return Terraform(self.spec.workspace, find_binary())
-
-    @property
-    def left(self) -> list[Existing]:
-        return self.replay.world.existing
+Record = Callable[[str, object], None]
 
 
 @pytest.fixture(params=CLOUDS)
@@ -126,14 +41,27 @@ def stage(
     return staged(request.param, replay, tmp_path, monkeypatch)
 
 
-def staged(cloud: str, replay: Replay, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setenv("HARCHOS_HOME", str(directory / "home"))
-    replay.answers["aws_ec2_instance_type"] = {
-        "supported_architectures": ["x86_64"],
-        "supported_placement_strategies": ["cluster", "partition", "spread"],
-        "gpus": [{"count": 1, "manufacturer": "NVIDIA", "memory_size": 24576, "name": "L4"}],
-    }
-    return Stage(replay, spec_of(cloud, directory), ReplayedCloud(replay.world, cloud))
+def test_a_root_goes_through_every_step(stage: Stage, record_property: Record) -> None:
+    """What each step takes is recorded, for docs/clouds.md."""
+    stage.spec.workspace.mkdir(parents=True)
+    write_root(stage.spec, stage.spec.workspace)
+    terraform = stage.terraform()
+
+    def timed(step: str, command: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        result = command()
+        record_property(f"seconds of {step}", f"{time.perf_counter() - begun:.1f}")
+        return result
+
+    timed("init", terraform.init)
+    timed("validate", terraform.validate)
+    planned = timed("plan", terraform.plan)
+    assert planned.add and not planned.change and not planned.remove
+    assert timed("apply", terraform.apply) == planned
+    assert timed("second plan", terraform.plan) == Changes()
+    record_property("resources", str(len(stage.left)))
+    assert timed("destroy", terraform.destroy) == Changes(remove=planned.add)
+    assert stage.left == []
 
 
 def test_a_hub_is_made_once_and_leaves_nothing_when_destroyed(stage: Stage) -> None:
@@ -154,27 +82,26 @@ def test_a_hub_is_made_once_and_leaves_nothing_when_destroyed(stage: Stage) -> N
     stage.provisioner().destroy(stage.spec)
 
 
-def kinds(cloud: str) -> list[str]:
-    return [f"{PROVIDER[cloud]}_{kind}" for kind in KINDS[cloud].split()]
-
-
 def test_the_kinds_at_which_faults_are_injected_are_all_there_are(stage: Stage) -> None:
     stage.provisioner().create(stage.spec)
     assert sorted({each.type for each in stage.left}) == kinds(stage.spec.cloud)
 
 
-def test_everything_that_can_carry_the_marks_carries_them(stage: Stage) -> None:
+def test_everything_that_can_carry_the_marks_carries_them(stage: Stage, record_property: Record) -> None:
     stage.provisioner().create(stage.spec)
     tags = stage.spec.tags
     labels = {name.replace(":", "-"): value for name, value in tags.items()}
     labels["harchos-expires"] = "2026-11-26t06-00-00z"
-    schemas = load(PROVIDER[stage.spec.cloud]).resources
+    schemas, marked = load(PROVIDER[stage.spec.cloud]).resources, 0
     for each in stage.left:
         attributes = schemas[each.type]["block"]["attributes"]
         if "tags" in attributes and stage.spec.cloud != "gcp":
             assert tags.items() <= each.tags.items(), each
+            marked += 1
         elif "labels" in attributes:
             assert labels.items() <= each.tags.items(), each
+            marked += 1
+    record_property("marked", str(marked))
 
 
 def test_what_is_needed_goes_after_what_needs_it(stage: Stage) -> None:
@@ -194,24 +121,14 @@ def named_in(call: Call, ids: list[str | None]) -> list[str]:
     return [i for i in ids if i and i != call.id and ("/" in i or i[-17:].isalnum()) and f'"{i}"' in text]
 
 
-FAULTS = {
-    "refused": Fault(error="AccessDenied: injected"),
-    "made, but its answer came too late": Fault(error="timeout while waiting for state", leaves="tainted"),
-    "Terraform was killed when it was made": Fault(crash=True, leaves="orphan"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize(("cloud", "kind"), [(cloud, kind) for cloud in CLOUDS for kind in kinds(cloud)])
-def test_after_any_fault_a_destroy_leaves_nothing(
-    cloud: str, kind: str, fault: Fault, replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage = staged(cloud, replay, tmp_path, monkeypatch)
-    replay.faults[f"{kind}:create"] = fault
-    with pytest.raises(ProvisionError) as raised:
-        stage.provisioner().create(stage.spec)
-    assert raised.value.code in ("permission", "timeout", "crash")
-    assert raised.value.elsewhere
+def test_a_destroy_that_dies_with_terraform_is_finished_by_the_next(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    machine = MACHINE[stage.spec.cloud]
+    stage.replay.faults[f"{machine}:delete"] = Fault(crash=True, times=1)
+    stage.listing.refuses |= {machine, "azurerm_resource_group"}
+    with pytest.raises(HarchosError, match="killed by signal 9"):
+        stage.provisioner().destroy(stage.spec)
+    stage.listing.refuses.clear()
     stage.provisioner().destroy(stage.spec)
     assert stage.left == []
 
@@ -229,3 +146,103 @@ def test_a_refusal_says_what_where_and_what_next(
     assert error.what.startswith(f"{refused.cloud}/{stage.spec.region}: ")
     assert refused.text in error.what
     assert error.hint
+
+
+def test_a_boot_text_above_the_limit_is_refused_before_anything_is_made(stage: Stage) -> None:
+    noise = "".join(random.Random(1).choices(string.ascii_letters, k=40_000))
+    with pytest.raises(ProvisionError) as raised:
+        stage.provisioner().create(replace(stage.spec, environment={"NOISE": noise}))
+    assert raised.value.code == "user-data"
+    assert not raised.value.elsewhere
+    assert stage.left == []
+
+
+def _lose_directory(stage: Stage) -> None:
+    shutil.rmtree(stage.spec.directory)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda s: (s.spec.workspace / "terraform.tfstate").unlink(), id="its state is lost"),
+        pytest.param(
+            lambda s: (s.spec.workspace / "terraform.tfstate").write_text("{"), id="its state is corrupt"
+        ),
+        pytest.param(lambda s: shutil.rmtree(s.spec.workspace / "modules"), id="its modules are lost"),
+        pytest.param(_lose_directory, id="its directory is lost"),
+        pytest.param(
+            lambda s: s.fail("configure", "ExpiredToken: expired"), id="Terraform's credentials have expired"
+        ),
+        pytest.param(
+            lambda s: s.fail_machine("delete", "UnauthorizedOperation"), id="Terraform may not delete it"
+        ),
+        pytest.param(lambda s: s.fail_machine("read", "RequestLimitExceeded"), id="Terraform cannot read it"),
+    ],
+)
+def test_a_hub_is_removed_by_its_marks_although(stage: Stage, damage: Callable[[Stage], object]) -> None:
+    stage.provisioner().create(stage.spec)
+    damage(stage)
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_what_the_cloud_will_not_give_up_is_named(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    machine = MACHINE[stage.spec.cloud]
+    stage.fail_machine("delete", "UnauthorizedOperation: terraform may not")
+    stage.listing.refuses |= {machine, "azurerm_resource_group"}
+    with pytest.raises(HarchosError) as raised:
+        stage.provisioner().destroy(stage.spec)
+    for each in stage.left:
+        if each.type == machine:
+            assert f"{machine} {each.id}" in raised.value.what
+    assert "terraform may not" in raised.value.what
+    assert "replayed account" in raised.value.what
+    assert raised.value.hint == "correct the cause and run `harchos destroy` again, or `harchos sweep`"
+
+    stage.listing.refuses.clear()
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_a_create_goes_on_where_a_refused_one_stopped(stage: Stage) -> None:
+    stage.fail_machine("create", "InsufficientInstanceCapacity")
+    with pytest.raises(ProvisionError):
+        stage.provisioner().create(stage.spec)
+    made = {each.id for each in stage.left}
+    assert made
+    stage.replay.faults.clear()
+    stage.provisioner().create(stage.spec)
+    assert made < {each.id for each in stage.left}
+    assert stage.terraform().plan() == Changes()
+
+
+def test_a_machine_taken_back_behind_terraforms_back_does_not_keep_the_rest(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    for each in stage.left:
+        if each.type == MACHINE[stage.spec.cloud]:
+            stage.replay.world.remove(each.type, each.id)
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []
+
+
+def test_a_state_is_for_its_owner_only(stage: Stage) -> None:
+    stage.provisioner().create(stage.spec)
+    assert stage.spec.workspace.stat().st_mode & 0o777 == 0o700
+    for state in stage.spec.workspace.glob("*.tfstate*"):
+        assert state.stat().st_mode & 0o777 == 0o600, state
+
+
+def test_an_interrupted_create_ends_terraform_and_is_destroyed(stage: Stage) -> None:
+    cancel = threading.Event()
+    stage.replay.faults[f"{MACHINE[stage.spec.cloud]}:create"] = Fault(delay_s=0.5)
+
+    def interrupt(event: TerraformEvent) -> None:
+        if event.type == "apply_start" and MACHINE[stage.spec.cloud] in (event.address or ""):
+            cancel.set()
+
+    with pytest.raises(CancelledError):
+        stage.provisioner(cancel=cancel).create(stage.spec, interrupt)
+    assert stage.replay.callers() == []
+    stage.provisioner().destroy(stage.spec)
+    assert stage.left == []

@@ -43,11 +43,7 @@ def intensity(record: RunRecord, account: Account, width: float, key: str) -> Fi
     curves = [curve for curve in curves if any(curve.steps())]
     if not curves:
         return None
-    runs = [
-        (hub.span.created_at + offset, hub.end + offset)
-        for hub in account.hubs
-        for offset in [timedelta(seconds=hub.span.schedule_offset_s)]
-    ]
+    runs = [(hub.started, hub.ended) for hub in account.hubs]
     start = min([account.planned_at, *(a for a, _ in runs), *(c.start for c in curves)])
     end = max([account.planned.finish, *(b for _, b in runs), *(c.end for c in curves)])
     canvas = Canvas(width, 300, top=30, bottom=58)
@@ -95,8 +91,8 @@ def _settled_curves(record: RunRecord, account: Account) -> list[_Curve]:
         _Curve(
             f"{hub.span.zone}, settled",
             "settled",
-            hub.span.created_at + timedelta(seconds=hub.span.schedule_offset_s),
-            hub.end + timedelta(seconds=hub.span.schedule_offset_s),
+            hub.started,
+            hub.ended,
             series[hub.span.zone],
         )
         for hub in account.hubs

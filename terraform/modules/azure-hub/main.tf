@@ -18,8 +18,32 @@ locals {
   shared     = "/subscriptions/${data.azurerm_client_config.current.subscription_id}/resourceGroups/${var.shared_resource_group}/providers"
   container  = "${local.shared}/Microsoft.Storage/storageAccounts/${local.mailbox.account}/blobServices/default/containers/${local.mailbox.container}"
 
+  # Azure's metadata and names are reached past every rule.
+  range = "10.0.0.0/20"
+  rules = merge(
+    {
+      for index, rule in var.ingress : "port-${rule.port}" =>
+      { priority = 100 + index, direction = "Inbound", access = "Allow", protocol = "Tcp", from = rule.cidrs, to = local.range, ports = [tostring(rule.port)] }
+    },
+    {
+      for direction in var.nodes > 1 ? ["Inbound", "Outbound"] : [] : "nodes-${lower(direction)}" =>
+      { priority = 4000, direction = direction, access = "Allow", protocol = "*", from = [local.range], to = local.range, ports = ["0-65535"] }
+    },
+    {
+      web-outbound = { priority = 4001, direction = "Outbound", access = "Allow", protocol = "Tcp", from = [local.range], to = "Internet", ports = ["80", "443"] }
+    },
+    {
+      for direction in ["Inbound", "Outbound"] : "closed-${lower(direction)}" =>
+      { priority = 4096, direction = direction, access = "Deny", protocol = "*", from = ["0.0.0.0/0"], to = "*", ports = ["0-65535"] }
+    },
+  )
+
   spot = var.market == "spot"
   gpu  = can(regex("^Standard_N[CDGV]", var.instance_type))
+  trusted = (
+    var.trusted_launch != null ? var.trusted_launch :
+    !can(regex("^Standard_ND96(asr_v4|amsr_A100_v4)$", var.instance_type))
+  )
   # Graphics sizes want GRID drivers, which Azure's HPC images do not have.
   graphics = can(regex("^Standard_N[GV]|_A10_v4$", var.instance_type))
   hpc_sku = (
@@ -46,12 +70,12 @@ locals {
         AND !(ActionMatches{'${local.blob}/add/action'})
         AND !(ActionMatches{'${local.blob}/delete'})
       )
-      OR @Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}'
+      OR (@Resource[${local.blob}:path] StringStartsWith '${local.run_prefix}')
     )
     AND
     (
-      !(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'})
-      OR @Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}'
+      (!(ActionMatches{'${local.blob}/read'} AND SubOperationMatches{'Blob.List'}))
+      OR (@Request[${local.blob}:prefix] StringStartsWith '${local.run_prefix}')
     )
   CONDITION
   , "/\\s+/", " "))
@@ -79,13 +103,13 @@ resource "azurerm_resource_group" "hub" {
   tags     = local.tags
 }
 
-# Network: nothing comes in but `ingress` and the hub's own machines.
+# Network: nothing comes in but `ingress` and the hub's own machines, and nothing goes out but to the web.
 
 resource "azurerm_virtual_network" "hub" {
   name                = local.name
   resource_group_name = azurerm_resource_group.hub.name
   location            = var.region
-  address_space       = ["10.0.0.0/20"]
+  address_space       = [local.range]
   tags                = local.tags
 }
 
@@ -93,7 +117,7 @@ resource "azurerm_subnet" "hub" {
   name                            = local.name
   resource_group_name             = azurerm_resource_group.hub.name
   virtual_network_name            = azurerm_virtual_network.hub.name
-  address_prefixes                = ["10.0.0.0/20"]
+  address_prefixes                = [local.range]
   default_outbound_access_enabled = false
 }
 
@@ -104,53 +128,20 @@ resource "azurerm_network_security_group" "hub" {
   tags                = local.tags
 }
 
-resource "azurerm_network_security_rule" "ingress" {
-  for_each = { for index, rule in var.ingress : tostring(rule.port) => { priority = 100 + index, cidrs = rule.cidrs } }
+resource "azurerm_network_security_rule" "hub" {
+  for_each = local.rules
 
-  name                        = "port-${each.key}"
-  description                 = "What the workload exposes."
+  name                        = each.key
   resource_group_name         = azurerm_resource_group.hub.name
   network_security_group_name = azurerm_network_security_group.hub.name
   priority                    = each.value.priority
-  direction                   = "Inbound"
-  access                      = "Allow"
-  protocol                    = "Tcp"
-  source_address_prefixes     = each.value.cidrs
+  direction                   = each.value.direction
+  access                      = each.value.access
+  protocol                    = each.value.protocol
+  source_address_prefixes     = each.value.from
   source_port_range           = "*"
-  destination_address_prefix  = "10.0.0.0/20"
-  destination_port_range      = each.key
-}
-
-resource "azurerm_network_security_rule" "nodes" {
-  count = var.nodes > 1 ? 1 : 0
-
-  name                        = "nodes"
-  description                 = "The hub's machines among themselves."
-  resource_group_name         = azurerm_resource_group.hub.name
-  network_security_group_name = azurerm_network_security_group.hub.name
-  priority                    = 4000
-  direction                   = "Inbound"
-  access                      = "Allow"
-  protocol                    = "*"
-  source_address_prefix       = "10.0.0.0/20"
-  source_port_range           = "*"
-  destination_address_prefix  = "10.0.0.0/20"
-  destination_port_range      = "*"
-}
-
-resource "azurerm_network_security_rule" "closed" {
-  name                        = "closed"
-  description                 = "Also what Azure's own rules would let in from the network and its load balancer."
-  resource_group_name         = azurerm_resource_group.hub.name
-  network_security_group_name = azurerm_network_security_group.hub.name
-  priority                    = 4096
-  direction                   = "Inbound"
-  access                      = "Deny"
-  protocol                    = "*"
-  source_address_prefix       = "*"
-  source_port_range           = "*"
-  destination_address_prefix  = "*"
-  destination_port_range      = "*"
+  destination_address_prefix  = each.value.to
+  destination_port_ranges     = each.value.ports
 }
 
 resource "azurerm_subnet_network_security_group_association" "hub" {
@@ -238,6 +229,20 @@ resource "azurerm_proximity_placement_group" "hub" {
   tags                = local.tags
 }
 
+# Only machines of one availability set reach each other over InfiniBand; Azure puts none of the spot market, and none
+# of a named zone, into a set.
+resource "azurerm_availability_set" "hub" {
+  count = var.nodes > 1 && !local.spot && var.availability_zone == null ? 1 : 0
+
+  name                         = local.name
+  resource_group_name          = azurerm_resource_group.hub.name
+  location                     = var.region
+  proximity_placement_group_id = azurerm_proximity_placement_group.hub[0].id
+  platform_fault_domain_count  = 2
+  managed                      = true
+  tags                         = local.tags
+}
+
 # The time of the first plan, kept: a later plan must not judge the schedule anew.
 resource "terraform_data" "planned" {
   input = plantimestamp()
@@ -260,6 +265,7 @@ resource "azurerm_linux_virtual_machine" "node" {
   eviction_policy                 = local.spot ? "Delete" : null
   max_bid_price                   = local.spot ? coalesce(var.max_price_usd_hour, -1) : null
   proximity_placement_group_id    = one(azurerm_proximity_placement_group.hub[*].id)
+  availability_set_id             = one(azurerm_availability_set.hub[*].id)
   network_interface_ids           = [azurerm_network_interface.node[count.index].id]
   source_image_id                 = length(local.urn) == 1 ? var.image : null
   custom_data                     = base64encode(module.boot.user_data[count.index])
@@ -267,8 +273,8 @@ resource "azurerm_linux_virtual_machine" "node" {
   disable_password_authentication = true
   allow_extension_operations      = false
   encryption_at_host_enabled      = true
-  secure_boot_enabled             = var.trusted_launch && !local.gpu
-  vtpm_enabled                    = var.trusted_launch
+  secure_boot_enabled             = local.trusted && !local.gpu
+  vtpm_enabled                    = local.trusted
   tags                            = local.tags
 
   admin_ssh_key {
@@ -313,9 +319,7 @@ resource "azurerm_linux_virtual_machine" "node" {
   }
 
   depends_on = [
-    azurerm_network_security_rule.closed,
-    azurerm_network_security_rule.ingress,
-    azurerm_network_security_rule.nodes,
+    azurerm_network_security_rule.hub,
     azurerm_role_assignment.lifetime,
     azurerm_role_assignment.mailbox,
     azurerm_role_assignment.secret,

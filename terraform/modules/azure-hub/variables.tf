@@ -134,9 +134,9 @@ variable "image" {
 }
 
 variable "trusted_launch" {
-  description = "Virtual TPM with measured boot, and Secure Boot where there is no GPU (GPU drivers are not signed for it). false for a size or an image of your own that Azure does not start so."
+  description = "Virtual TPM with measured boot, and Secure Boot where there is no GPU (GPU drivers are not signed for it). null: wherever Azure has it, which is everywhere but on ND A100 v4; false for an image of your own that it does not start so."
   type        = bool
-  default     = true
+  default     = null
 }
 
 variable "disk_gib" {

@@ -69,7 +69,8 @@ data "google_compute_image" "looked_up" {
   family  = local.gpu ? "common-cu129-ubuntu-2404-nvidia-580" : local.arm ? "ubuntu-2404-lts-arm64" : "ubuntu-2404-lts-amd64"
 }
 
-# Network: nothing comes in but `ingress` and the hub's own machines (Google denies what no rule allows).
+# Network: nothing comes in but `ingress` and the hub's own machines (Google denies what no rule allows), and
+# nothing goes out but to the web. Google's metadata and names are reached past every rule.
 
 resource "google_compute_network" "hub" {
   project                 = var.project
@@ -88,22 +89,6 @@ resource "google_compute_subnetwork" "hub" {
   private_ip_google_access = true
 }
 
-resource "google_compute_firewall" "nodes" {
-  count = var.nodes > 1 ? 1 : 0
-
-  project                 = var.project
-  name                    = "${local.name}-nodes"
-  description             = local.description
-  network                 = google_compute_network.hub.id
-  direction               = "INGRESS"
-  source_service_accounts = [google_service_account.hub.email]
-  target_service_accounts = [google_service_account.hub.email]
-
-  allow {
-    protocol = "all"
-  }
-}
-
 resource "google_compute_firewall" "ingress" {
   for_each = { for rule in var.ingress : tostring(rule.port) => rule.cidrs }
 
@@ -118,6 +103,65 @@ resource "google_compute_firewall" "ingress" {
   allow {
     protocol = "tcp"
     ports    = [each.key]
+  }
+}
+
+resource "google_compute_firewall" "from_nodes" {
+  count = var.nodes > 1 ? 1 : 0
+
+  project                 = var.project
+  name                    = "${local.name}-from-nodes"
+  description             = local.description
+  network                 = google_compute_network.hub.id
+  direction               = "INGRESS"
+  source_service_accounts = [google_service_account.hub.email]
+  target_service_accounts = [google_service_account.hub.email]
+
+  allow {
+    protocol = "all"
+  }
+}
+
+resource "google_compute_firewall" "to_nodes" {
+  count = var.nodes > 1 ? 1 : 0
+
+  project            = var.project
+  name               = "${local.name}-to-nodes"
+  description        = local.description
+  network            = google_compute_network.hub.id
+  direction          = "EGRESS"
+  destination_ranges = [google_compute_subnetwork.hub.ip_cidr_range]
+
+  allow {
+    protocol = "all"
+  }
+}
+
+resource "google_compute_firewall" "to_web" {
+  project            = var.project
+  name               = "${local.name}-to-web"
+  description        = local.description
+  network            = google_compute_network.hub.id
+  direction          = "EGRESS"
+  destination_ranges = ["0.0.0.0/0"]
+
+  allow {
+    protocol = "tcp"
+    ports    = ["80", "443"]
+  }
+}
+
+resource "google_compute_firewall" "to_nothing_else" {
+  project            = var.project
+  name               = "${local.name}-closed"
+  description        = local.description
+  network            = google_compute_network.hub.id
+  direction          = "EGRESS"
+  priority           = 65534
+  destination_ranges = ["0.0.0.0/0"]
+
+  deny {
+    protocol = "all"
   }
 }
 
@@ -221,7 +265,7 @@ resource "google_compute_instance" "node" {
   description         = local.description
   machine_type        = var.instance_type
   labels              = local.labels
-  resource_policies   = google_compute_resource_policy.compact[*].id
+  resource_policies   = google_compute_resource_policy.compact[*].self_link
   can_ip_forward      = false
   deletion_protection = false
 
@@ -300,8 +344,11 @@ resource "google_compute_instance" "node" {
   }
 
   depends_on = [
+    google_compute_firewall.from_nodes,
     google_compute_firewall.ingress,
-    google_compute_firewall.nodes,
+    google_compute_firewall.to_nodes,
+    google_compute_firewall.to_nothing_else,
+    google_compute_firewall.to_web,
     google_compute_router_nat.hub,
     google_secret_manager_secret_iam_member.run,
     google_storage_bucket_iam_member.mailbox,

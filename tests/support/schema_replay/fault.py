@@ -23,6 +23,11 @@ class Fault:
     times: int | None = None
     """How many calls it meets; None: all."""
 
+    @property
+    def fails(self) -> bool:
+        """Whether the call does not succeed."""
+        return bool(self.error) or self.crash
+
 
 Faults = dict[str, Fault]
 """By `type:operation`: `aws_instance:create`, `aws_ami:data`, `aws:configure` (README.md has all)."""

@@ -113,32 +113,33 @@ class ReplayProvider(wire.services.ProviderServicer):  # type: ignore[misc, name
     def ApplyResourceChange(self, request: Any, context: Any) -> Any:  # noqa: N802
         kind = request.type_name
         prior, planned = decode(request.prior_state), decode(request.planned_state)
-        operation = "delete" if planned is None else "create" if prior is None else "update"
+        if planned is None:
+            operation, new = "delete", None
+        elif prior is None:
+            operation, new = "create", self._made(kind, planned)
+        else:
+            operation, new = "update", self._completed(kind, planned)
         fault = self._fault(f"{kind}:{operation}")
-        failed = bool(fault.error or fault.crash)
-        new = prior
-        if operation == "create":
-            new = self._made(kind, planned)
-            clash = self._world.holds(kind, new["id"])
-            if clash and not failed:
-                fault, failed = Fault(f"creating {kind} ({new['id']}): already exists"), True
-        elif planned is not None:
-            new = self._completed(kind, planned)
-        done = not failed or (operation == "create" and fault.leaves != "nothing")
-        identity = (new or prior)["id"] if done or prior else None
-        if done and operation == "delete":
-            self._world.remove(kind, prior["id"])
-            new = None
-        elif done:
-            self._world.put(kind, new["id"], new)
-        asked = without_nulls(_known(planned if planned is not None else prior))
-        self._world.note(Call(operation, kind, asked, identity, fault.error, fault.crash))
+        if operation == "create" and self._world.holds(kind, new["id"]):
+            fault = Fault(error=f"creating {kind} ({new['id']}): already exists")
+        self._carry_out(operation, kind, prior, new, fault)
+        asked = without_nulls(_known(prior if planned is None else planned))
+        self._world.note(Call(operation, kind, asked, (new or prior)["id"], fault.error, fault.crash))
         if fault.crash:
             self._crash()
-        told = new if not failed or fault.leaves == "tainted" else prior
+        told = prior if fault.fails and fault.leaves != "tainted" else new
         return pb.ApplyResourceChange.Response(
             new_state=encode(told), private=request.planned_private, diagnostics=_diagnostics(fault)
         )
+
+    def _carry_out(self, operation: str, kind: str, prior: Any, new: Any, fault: Fault) -> None:
+        """Change the world, unless the fault keeps it from that."""
+        if fault.fails and not (operation == "create" and fault.leaves != "nothing"):
+            return
+        if operation == "delete":
+            self._world.remove(kind, prior["id"])
+        else:
+            self._world.put(kind, new["id"], new)
 
     def ReadDataSource(self, request: Any, context: Any) -> Any:  # noqa: N802
         kind, config = request.type_name, decode(request.config)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.schema_replay.parts import is_part_of
 from support.schema_replay.schemas import Json
 
 
@@ -102,10 +103,14 @@ class World:
             self._existing[kind, identifier] = Existing(kind, identifier, values)
 
     def remove(self, kind: str, identifier: str) -> None:
-        """Delete a resource, through Terraform or behind its back; one that is gone stays so."""
+        """Delete a resource with its parts, by Terraform or behind its back; one that is gone stays so."""
         with self._lock:
-            self._existing.pop((kind, identifier), None)
+            whole = self._existing.pop((kind, identifier), None)
             self._gone.add((kind, identifier))
+            for key, each in list(self._existing.items()):
+                if whole and is_part_of(each.type, each.values, kind, whole.values):
+                    del self._existing[key]
+                    self._gone.add(key)
 
 
 def without_nulls(value: Any) -> Any:

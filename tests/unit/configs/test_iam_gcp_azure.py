@@ -39,6 +39,7 @@ AZURE_TYPES = {
     "azurerm_user_assigned_identity": "Microsoft.ManagedIdentity/userAssignedIdentities",
     "azurerm_role_assignment": "Microsoft.Authorization/roleAssignments",
     "azurerm_proximity_placement_group": "Microsoft.Compute/proximityPlacementGroups",
+    "azurerm_availability_set": "Microsoft.Compute/availabilitySets",
     "azurerm_linux_virtual_machine": "Microsoft.Compute/virtualMachines",
     "azurerm_dev_test_global_vm_shutdown_schedule": "Microsoft.DevTestLab/schedules",
 }

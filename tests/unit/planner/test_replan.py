@@ -24,6 +24,8 @@ from harchos_infra.planner.replan import (
     Stay,
     SwitchingCost,
     decide,
+    goes_on,
+    leaving,
     price,
     reconsider,
 )
@@ -63,7 +65,7 @@ def again(now_signal: SmallSignal, *, hour: int = 1, **options: Any) -> Stay | M
     spec = options.pop("spec", {})
     return reconsider(
         workload(**{**JOB, **spec}),
-        held(**spec).segments[0],
+        held(**spec).segments,
         catalog=options.pop("catalog", WORLD),
         signal=now_signal,
         now=MIDNIGHT + hour * HOUR,
@@ -105,10 +107,70 @@ def test_figures_that_waver_within_the_margin_never_move_a_run_back_and_forth() 
 
 
 def test_what_switching_takes_is_part_of_the_comparison() -> None:
-    better = signal([500, 500, 500, 400, 100, 500], [600.0] * 6)
-    gain_g = 300 * KWH
-    assert isinstance(again(better, switching=SwitchingCost(0.0, gain_g - LEAST_G - 0.1)), Move)
-    assert isinstance(again(better, switching=SwitchingCost(0.0, gain_g - LEAST_G + 0.1)), Stay)
+    better = plan(
+        workload(**JOB),
+        catalog=WORLD,
+        signal=signal([500, 500, 500, 500, 10, 500], [600.0] * 6),
+        now=MIDNIGHT,
+    ).chosen
+    assert better is not None
+    gain_g = held().gco2e - better.gco2e
+    objective = Objective.of(workload(**JOB).spec)
+    for more_g, moves in ((-0.1, True), (0.1, False)):
+        cost = SwitchingCost(0.0, gain_g - LEAST_G + more_g)
+        assert isinstance(decide(objective, held(), better, cost), Move) is moves
+
+
+PAUSED = {
+    **JOB,
+    "duration": "3h",
+    "interruptible": True,
+    "checkpoint": {"grace": "6m", "restart": "12m", "sizeGiB": 1},
+}
+TWO_VALLEYS = signal([500, 100, 100, 600, 90, 90], [600.0] * 6)
+
+
+def paused() -> Schedule:
+    made = plan(workload(**PAUSED), catalog=WORLD, signal=TWO_VALLEYS, now=MIDNIGHT).chosen
+    assert made is not None
+    assert len(made.segments) > 1
+    return made
+
+
+def test_a_schedule_with_pauses_has_the_price_that_the_planner_gave_it() -> None:
+    kept = price(paused().segments, Request.of(workload(**PAUSED), WORLD, MIDNIGHT), WORLD, TWO_VALLEYS)
+    assert kept == paused()
+
+
+def test_on_the_same_data_a_schedule_with_pauses_stays() -> None:
+    decision = reconsider(
+        workload(**PAUSED), paused().segments, catalog=WORLD, signal=TWO_VALLEYS, now=MIDNIGHT
+    )
+    assert decision == Stay("it is still the best")
+
+
+def test_a_running_job_leaves_its_hub_only_where_that_pays_for_saving_and_restarting() -> None:
+    job = {**JOB, "duration": "2h", "interruptible": True, "checkpoint": {"grace": "6m", "restart": "12m"}}
+    first = plan(workload(**job), catalog=WORLD, signal=signal([100] * 6, [600.0] * 6), now=MIDNIGHT).chosen
+    assert first is not None
+    overhead_h = 0.3
+    for later_g, moves in ((10, True), (75, False)):
+        found = signal([100, 100, later_g, later_g, later_g, later_g], [600.0] * 6)
+        decision = reconsider(
+            workload(**job), first.segments, catalog=WORLD, signal=found, now=MIDNIGHT, runs=True
+        )
+        assert isinstance(decision, Move) is moves
+        if isinstance(decision, Move):
+            saved = (100 - later_g) * 2 * KWH
+            takes = KWH * (0.1 * 100 + 0.2 * decision.to.segments[0].mean_gco2_per_kwh)
+            assert decision.gco2e == pytest.approx(takes - saved)
+            assert decision.usd == pytest.approx(overhead_h * first.segments[0].price_usd_hour)
+
+
+def test_a_running_job_that_just_goes_on_takes_nothing() -> None:
+    first = held().segments[0]
+    assert goes_on(first, first, first.start)
+    assert leaving(first, first, Request.of(workload(**JOB), WORLD, first.start)) == WAITING
 
 
 def test_a_past_hour_is_no_choice() -> None:
@@ -174,7 +236,7 @@ def test_the_schedule_that_the_planner_just_chose_has_the_price_that_the_planner
     )
     made = plan(job, catalog=world, signal=FIRST, now=MIDNIGHT)
     assert made.chosen is not None
-    assert price(made.chosen.segments[0], Request.of(job, world, MIDNIGHT), world, FIRST) == made.chosen
+    assert price(made.chosen.segments, Request.of(job, world, MIDNIGHT), world, FIRST) == made.chosen
 
 
 @given(
@@ -194,7 +256,7 @@ def test_a_move_is_made_exactly_when_brute_force_finds_the_gain(
     assert first.chosen is not None
     now = MIDNIGHT + start_h * HOUR
     decision = reconsider(
-        workload(**spec), first.chosen.segments[0], catalog=world, signal=SmallSignal({"A": after}), now=now
+        workload(**spec), first.chosen.segments, catalog=world, signal=SmallSignal({"A": after}), now=now
     )
 
     def grams(start: datetime) -> float:

@@ -89,6 +89,12 @@ def test_a_quota_of_google_is_named() -> None:
         ("terraform apply did not end within 900 s", "timeout"),
         ("/srv is in use by another Terraform or harchos (pid 7)", "state-locked"),
         ("creating EC2 VPC: VpcLimitExceeded: The maximum number of VPCs has been reached.", "quota"),
+        (
+            "Resource postcondition failed: g6.xlarge is not offered in eu-north-1c: choose another",
+            "capacity",
+        ),
+        ("Module output value precondition failed: The user-data is 16 KiB or more, which", "user-data"),
+        ("Invalid value for variable: The mailbox must be an s3:// URL.", "other"),
         ("Failed to query available provider packages: could not connect to registry.terraform.io", "other"),
     ],
 )

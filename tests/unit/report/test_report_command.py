@@ -34,6 +34,7 @@ def rehearsed(ledger):
             "workload_hash": "0",
             "rehearsal": True,
             "schedule_offset_s": (START - NOW).total_seconds(),
+            "speed": 1.0,
             "ttl_s": 3600.0,
             "phase": "done",
             "desired": "run",
@@ -56,6 +57,8 @@ def rehearsed(ledger):
         {
             "hub": hub,
             "segment": 0,
+            "place": plan()["chosen"]["segments"][0],
+            "mailbox": "file:///mailbox",
             "state": "gone",
             "identity": "",
             "created_at": NOW.timestamp(),

@@ -38,6 +38,7 @@ def values(run: str = "a-1") -> dict[str, object]:
         "workload_hash": "y",
         "rehearsal": False,
         "schedule_offset_s": 0.0,
+        "speed": 1.0,
         "signal": None,
         "ttl_s": 60.0,
         "phase": "wait",
@@ -54,6 +55,8 @@ PLAN = {"chosen": {"segments": [SEGMENT]}}
 HUB = {
     "hub": "a-1-h1",
     "segment": 0,
+    "place": SEGMENT,
+    "mailbox": "file:///mailbox",
     "state": "intended",
     "identity": "me",
     "created_at": 1.0,

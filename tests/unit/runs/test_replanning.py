@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from harchos_infra.planner.replan import Move, Stay
 from harchos_infra.report.account import account
 from harchos_infra.report.method import caveats
 from harchos_infra.runs import replan
-from harchos_infra.runs.job import HubSettings
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.reconcile import Reconciler
 from harchos_infra.runs.submit import Submission, plan_hash, submit
@@ -129,7 +129,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Wait
             source={"path": str(path), "sha256": loaded.sha256},
         )
         ledger, clock = Ledger.open(), Stepped()
-        submission = Submission(made, loaded, {}, rehearsal, None, HubSettings("none", "host", {}))
+        submission = Submission(made, loaded, {}, rehearsal, None)
         lease = submit(ledger, submission, owner="x", clock=clock)
         return Waiting(ledger, lease, grid, clock)
 
@@ -254,7 +254,7 @@ def test_a_workload_of_another_version_leaves_the_schedule(begin: Callable[..., 
     document = run.ledger.plan(run.lease.run)
     document["workload"]["spec"]["fieldOfTheFuture"] = 1
     with pytest.raises(HarchosError, match="cannot be read by this version"):
-        replan.waiting_workload(document)
+        replan.begun_workload(document)
 
 
 def test_this_machine_on_another_grid_is_priced_there(begin: Callable[..., Waiting]) -> None:
@@ -292,7 +292,7 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
 ) -> None:
     run = begin()
     held = decode_segment(run.row()["segments"][0])
-    schedule = Schedule((held, held), 0.0, 0.0, 0.0, held.end, {})
+    schedule = Schedule((dataclasses.replace(held, nodes=2),), 0.0, 0.0, 0.0, held.end, {})
     monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
     run.step(1.0)
     assert run.said[-1] == (
@@ -302,12 +302,15 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
     assert len(run.row()["segments"]) == 1
 
 
-def test_a_job_that_may_be_paused_is_moved_as_one_segment(begin: Callable[..., Waiting]) -> None:
+def test_a_job_that_may_be_paused_is_moved_to_hours_with_a_pause_between(
+    begin: Callable[..., Waiting],
+) -> None:
     run = begin(interruptible=True, checkpoint={"path": "/x", "interval": "1h"})
     split = [50.0 if 30 <= hour < 50 or 60 <= hour < 80 else 500.0 for hour in range(HORIZON_H)]
     run.step(1.0, split)
     assert len(run.events("moved")) == 1
-    assert len(run.row()["segments"]) == 1
+    first, second = run.row()["segments"]
+    assert (first["start"], second["start"]) == ("2026-11-24T06:00:00Z", "2026-11-25T11:55:00Z")
 
 
 def test_status_and_report_say_where_a_run_was_moved(begin: Callable[..., Waiting]) -> None:
@@ -318,7 +321,7 @@ def test_status_and_report_say_where_a_run_was_moved(begin: Callable[..., Waitin
     assert (row["moved"], row["start"]) == (moved, "2026-11-25T02:00:00Z")
     record = run.ledger.record(run.lease.run)
     said = caveats(record, account(record))
-    assert any(line.startswith("moved once while it waited") and moved in line for line in said)
+    assert any(line.startswith("moved once: ") and moved in line for line in said)
 
 
 def test_an_error_is_counted_against_the_figures_of_the_last_plan(begin: Callable[..., Waiting]) -> None:
@@ -347,6 +350,6 @@ def test_the_identity_of_a_moved_run_is_still_its_plan(begin: Callable[..., Wait
 
 def test_a_run_of_a_fleet_under_quotas_stays_where_it_was_placed() -> None:
     made = {"inputs": {"fleet": {"workloads": 3}}}
-    assert replan.reconsider(made, {}, signal=None, now=MIDNIGHT) == Stay(
+    assert replan.Replanner(made, signal=None, now=MIDNIGHT).reconsider([{}]) == Stay(
         "its place was given to it together with others, under quotas"
     )

@@ -19,12 +19,20 @@ run "a_hub_is_closed_and_encrypted" {
   command = plan
 
   assert {
-    condition     = length(azurerm_network_security_rule.ingress) == 0 && length(azurerm_network_security_rule.nodes) == 0
+    condition     = toset(keys(azurerm_network_security_rule.hub)) == toset(["web-outbound", "closed-inbound", "closed-outbound"])
     error_message = "A hub that exposes nothing must have no rule that lets anything in."
   }
   assert {
-    condition     = azurerm_network_security_rule.closed.access == "Deny" && azurerm_network_security_rule.closed.source_address_prefix == "*" && azurerm_network_security_rule.closed.priority == 4096
-    error_message = "What no other rule allows must be denied, before Azure's own rules let the network in."
+    condition = alltrue([for way in ["inbound", "outbound"] : (
+      azurerm_network_security_rule.hub["closed-${way}"].access == "Deny" && azurerm_network_security_rule.hub["closed-${way}"].priority == 4096
+      && azurerm_network_security_rule.hub["closed-${way}"].source_address_prefixes == toset(["0.0.0.0/0"])
+      && azurerm_network_security_rule.hub["closed-${way}"].destination_address_prefix == "*"
+    )])
+    error_message = "What no other rule allows must be denied, before Azure's own rules let the network in and everything out."
+  }
+  assert {
+    condition     = azurerm_network_security_rule.hub["web-outbound"].destination_port_ranges == toset(["80", "443"])
+    error_message = "Only the web is reached."
   }
   assert {
     condition     = azurerm_subnet.hub.default_outbound_access_enabled == false
@@ -110,7 +118,7 @@ run "an_exposed_port_opens_to_its_ranges_only" {
   }
 
   assert {
-    condition     = azurerm_network_security_rule.ingress["8000"].source_address_prefixes == toset(["203.0.113.0/24"]) && azurerm_network_security_rule.ingress["8000"].destination_port_range == "8000"
+    condition     = azurerm_network_security_rule.hub["port-8000"].source_address_prefixes == toset(["203.0.113.0/24"]) && azurerm_network_security_rule.hub["port-8000"].destination_port_ranges == toset(["8000"])
     error_message = "One port, from the ranges that were named."
   }
 }
@@ -126,8 +134,38 @@ run "several_nodes_stand_close_and_talk_to_each_other" {
     error_message = "Three machines, each with its own name."
   }
   assert {
-    condition     = length(azurerm_proximity_placement_group.hub) == 1 && length(azurerm_network_security_rule.nodes) == 1
+    condition     = length(azurerm_proximity_placement_group.hub) == 1 && contains(keys(azurerm_network_security_rule.hub), "nodes-inbound")
     error_message = "They must stand close and be able to talk."
+  }
+  assert {
+    condition     = length(azurerm_availability_set.hub) == 1
+    error_message = "Without a common set they have no InfiniBand."
+  }
+}
+
+run "spot_nodes_are_in_no_availability_set_which_azure_refuses" {
+  command = plan
+  variables {
+    nodes  = 2
+    market = "spot"
+  }
+
+  assert {
+    condition     = length(azurerm_availability_set.hub) == 0 && length(azurerm_proximity_placement_group.hub) == 1
+    error_message = "They stand close, and that is all."
+  }
+}
+
+run "nodes_of_a_named_zone_are_in_no_availability_set_which_azure_refuses" {
+  command = plan
+  variables {
+    nodes             = 2
+    availability_zone = "1"
+  }
+
+  assert {
+    condition     = length(azurerm_availability_set.hub) == 0
+    error_message = "A set has no zone."
   }
 }
 
@@ -198,6 +236,18 @@ run "gpu_sizes_get_the_image_with_the_driver" {
   assert {
     condition     = !azurerm_linux_virtual_machine.node[0].secure_boot_enabled && azurerm_linux_virtual_machine.node[0].vtpm_enabled
     error_message = "Secure Boot would refuse the driver; the boot is measured all the same."
+  }
+}
+
+run "sizes_without_trusted_launch_are_made_without_it" {
+  command = plan
+  variables {
+    instance_type = "Standard_ND96amsr_A100_v4"
+  }
+
+  assert {
+    condition     = !azurerm_linux_virtual_machine.node[0].vtpm_enabled && !azurerm_linux_virtual_machine.node[0].secure_boot_enabled
+    error_message = "Azure refuses ND A100 v4 with trusted launch."
   }
 }
 

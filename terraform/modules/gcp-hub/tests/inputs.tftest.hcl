@@ -26,7 +26,7 @@ run "a_hub_is_closed_encrypted_by_google_and_ends_by_itself" {
   command = plan
 
   assert {
-    condition     = length(google_compute_firewall.ingress) == 0 && length(google_compute_firewall.nodes) == 0
+    condition     = length(google_compute_firewall.ingress) == 0 && length(google_compute_firewall.from_nodes) == 0
     error_message = "A hub that exposes nothing must have no rule that lets anything in."
   }
   assert {
@@ -48,6 +48,15 @@ run "a_hub_is_closed_encrypted_by_google_and_ends_by_itself" {
   assert {
     condition     = google_compute_instance.node[0].shielded_instance_config[0].enable_vtpm && google_compute_instance.node[0].metadata["block-project-ssh-keys"] == "true"
     error_message = "The machine must be shielded and take no keys of the project."
+  }
+}
+
+run "only_the_web_is_reached" {
+  command = plan
+
+  assert {
+    condition     = one(google_compute_firewall.to_web.allow).ports == tolist(["80", "443"]) && one(google_compute_firewall.to_nothing_else.deny).protocol == "all"
+    error_message = "Out to the web, and to nothing else."
   }
 }
 
@@ -141,7 +150,7 @@ run "several_nodes_stand_close_and_talk_to_each_other" {
     error_message = "They must stand close."
   }
   assert {
-    condition     = length(google_compute_firewall.nodes) == 1
+    condition     = length(google_compute_firewall.from_nodes) == 1 && length(google_compute_firewall.to_nodes) == 1
     error_message = "They must be able to talk."
   }
 }
