@@ -151,6 +151,12 @@ class TestListing:
         assert on_demand and of_spot and on_demand > of_spot
         assert of_stopped is None
 
+    def test_secrets_of_others_are_left_out(self, hub: FakeGcp) -> None:
+        path = f"projects/{PROJECT}/secrets/harchos-password"
+        hub.secrets[path] = {"name": path.replace(PROJECT, "123456"), "labels": {"team": "x"}}
+        hub.page_size = 1
+        assert [r.detail for r in GcpCloud().list() if r.kind == "secret"] == [f"harchos-{RUN}-hf-token"]
+
     def test_without_secret_manager_there_are_no_secrets(self, hub: FakeGcp) -> None:
         hub.disabled.add("secretmanager")
         assert kinds(GcpCloud().list()) == KINDS[:-1]
