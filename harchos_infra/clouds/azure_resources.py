@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harchos_infra.catalog.offer import Market
+from harchos_infra.clouds import azure_session
 from harchos_infra.clouds.azure_error import AzureError
 from harchos_infra.clouds.azure_session import AzureSession
 from harchos_infra.clouds.cloud import Resource
@@ -17,7 +18,9 @@ from harchos_infra.settings import Settings
 
 SETTLE_S = 60.0
 PAUSE_S = 2.0
+_GOING = "ResourceGroupBeingDeleted"
 _SETTLING = (
+    _GOING,
     "AnotherOperationInProgress",
     "InUseNetworkSecurityGroupCannotBeDeleted",
     "InUseSubnetCannotBeDeleted",
@@ -25,7 +28,6 @@ _SETTLING = (
     "NicReservedForAnotherVm",
     "PublicIPAddressCannotBeDeleted",
     "ReferencedResourceNotProvisioned",
-    "ResourceGroupBeingDeleted",
     "RetryableError",
 )
 PUBLIC_ADDRESS_USD_HOUR = 0.005
@@ -117,21 +119,22 @@ def list_resources(session: AzureSession, *, run: str | None, hub: str | None) -
 def delete_resource(session: AzureSession, resource: Resource) -> None:
     """Delete one resource and wait until it is gone; one that is gone already is no error.
 
-    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`.
+    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`. A group that is
+    being deleted (a hub has its own deleted when its job has ended) is waited for as long as any deletion.
     """
     if resource.kind == "secret":
         _, vault, _, name = resource.id.split("/")
-        session.delete_secret(vault, name)
-        return None
+        return session.delete_secret(vault, name)
     if not resource.id.lower().startswith(f"/subscriptions/{session.subscription.lower()}/"):
         raise AzureError(f"{resource.kind} {resource.id} is not in subscription {session.subscription}")
     version = _api_version(session, resource)
-    until = time.monotonic() + SETTLE_S
+    began = time.monotonic()
     while True:
         try:
             return session.delete(resource.id, version)
         except AzureError as error:
-            if error.code not in _SETTLING or time.monotonic() > until:
+            patience_s = azure_session.OPERATION_S if error.code == _GOING else SETTLE_S
+            if error.code not in _SETTLING or time.monotonic() > began + patience_s:
                 raise
         time.sleep(PAUSE_S)
 

@@ -261,6 +261,14 @@ class TestDeletion:
         adapter.delete(nic)
         assert nic.id not in hub.left
 
+    def test_a_group_that_is_being_deleted_is_waited_for(self, hub: FakeAzure) -> None:
+        going = "The resource group is in deprovisioning state and cannot perform this operation."
+        adapter = AzureCloud()
+        machine = adapter.list()[0]
+        hub.fail("DELETE", refusal(409, "ResourceGroupBeingDeleted", going), times=12)
+        adapter.delete(machine)
+        assert machine.id not in hub.left
+
     def test_a_long_operation_that_fails_says_why(self, hub: FakeAzure) -> None:
         hub.operation_errors["virtualMachines"] = {
             "code": "InternalExecutionError",

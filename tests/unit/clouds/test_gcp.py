@@ -401,6 +401,29 @@ class TestRefusals:
         adapter = GcpCloud()
         assert "lacks compute.instances.delete" in refused(adapter.delete, adapter.list()[0]).what
 
+    @pytest.mark.parametrize(
+        ("message", "permission"),
+        [
+            ("Required 'compute.disks.list' permission for 'projects/p'", "compute.disks.list"),
+            (
+                "Permission iam.serviceAccounts.list is required to perform this operation on project p.",
+                "iam.serviceAccounts.list",
+            ),
+            (
+                "ci@p.iam.gserviceaccount.com does not have storage.buckets.getIamPolicy access to the "
+                "Google Cloud Storage bucket.",
+                "storage.buckets.getIamPolicy",
+            ),
+            ("Access denied to compute.googleapis.com.", None),
+        ],
+    )
+    def test_a_permission_is_read_from_every_way_in_which_google_says_it(
+        self, fake: FakeGcp, message: str, permission: str | None
+    ) -> None:
+        fake.fail("GET", refusal(403, message, "forbidden"))
+        error = refused(GcpCloud().regions)
+        assert isinstance(error, GcpError) and error.permission == permission
+
     def test_the_project_has_no_billing(self, fake: FakeGcp) -> None:
         message = "This API method requires billing to be enabled."
         fake.fail("GET", refusal(403, message, "forbidden", info="BILLING_DISABLED"))
