@@ -258,10 +258,11 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
     os.execv(sys.executable, agent)
 
 
-def kill_rest() -> None:
+def kill_rest(hub: Mapping[str, Any]) -> None:
     """Kill what is left of the hub in its cgroup, frozen or not: the machine is not to wait for it."""
-    for cgroup in _CGROUPS.glob("*/cgroup.kill"):
-        cgroup.write_text("1")
+    switch = _CGROUPS / hub["hub"] / "cgroup.kill"
+    if switch.exists():
+        switch.write_text("1")
 
 
 def main(words: list[str]) -> int:
@@ -273,7 +274,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
-            kill_rest()
+            kill_rest(hub)
             give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")

@@ -18,6 +18,7 @@ from harchos_infra.runs.handover import handover, handover_outputs
 from harchos_infra.runs.hub_settings import hub_settings
 from harchos_infra.runs.job import for_hub, job_document
 from harchos_infra.runs.mailboxes import hub_box, job_box
+from harchos_infra.runs.secret_store import by_reference, put_secrets
 
 if TYPE_CHECKING:
     from harchos_infra.runs.submit import Submission
@@ -59,7 +60,7 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
     """Bring the job to a hub's mailbox, and the work of the hubs `before`, oldest first, to go on from.
 
     Returns in words from which checkpoint; nothing where there is none. A hub that lives already has all of
-    it. Raises MailboxError.
+    it. Raises MailboxError, and HarchosError where a cloud's store does not take the secrets.
     """
     box, source = hub_box(hub), job_box(run["id"])
     if box.exists("heartbeat.json"):
@@ -74,9 +75,12 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
         if handover_outputs(hub_box(earlier), box):
             break
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
-    for name in (_WORKDIR, _SECRETS):
-        content = source.get(name)
-        if content is not None:
-            box.put(name, content)
+    packed, secrets = source.get(_WORKDIR), source.get(_SECRETS)
+    if packed is not None:
+        box.put(_WORKDIR, packed)
+    if secrets is not None and by_reference(run, hub):
+        job["secret_refs"] = put_secrets(run, hub, json.loads(secrets))
+    elif secrets is not None:
+        box.put(_SECRETS, secrets)
     box.put_json(_JOB, job)
     return resumed
