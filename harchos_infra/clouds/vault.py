@@ -53,8 +53,8 @@ def store_secrets(
 ) -> dict[str, str]:
     """Store a run's secrets and return the reference of each name: `secret_refs` of `job.json`.
 
-    Where one cannot be stored, none is left; what a store does not let go of then, a sweep finds by its marks.
-    Raises HarchosError.
+    Where one cannot be stored, none is left; what a store does not let go of then, a sweep finds. Raises
+    HarchosError.
     """
     references: dict[str, str] = {}
     try:
