@@ -1,4 +1,4 @@
-"""A hub on a cloud gets references to its secrets, stored before it is made and deleted when it is gone."""
+"""A hub on a cloud gets references to its secrets, stored before it is made and deleted with the run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.hub.job import Job
 from harchos_infra.runs.job import job_document
 from harchos_infra.runs.mailboxes import hub_box, job_box
-from harchos_infra.runs.secret_store import drop_secrets
-from harchos_infra.runs.stage import stage_hub
+from harchos_infra.runs.stage import forget_secrets, stage_hub
 from harchos_infra.workload.document import Workload
 from support.fake_gcp import PROJECT
 from support.fake_secret_manager import FakeSecretManager
@@ -58,13 +57,15 @@ def rows(tmp_path: Path, *, rehearsal: bool = False) -> tuple[dict[str, Any], di
     box.put_json("job.json", job_document(workload, run=RUN, secret_names=frozenset({"HF_TOKEN"})))
     box.put_json("secrets.json", {"HF_TOKEN": VALUE})
     place = {
-        "provider": "gcp", "region": "europe-north1", "instanceType": "e2-standard-4", "market": "on-demand"
+        "provider": "gcp", "region": "europe-north1", "zone": "FI", "instanceType": "e2-standard-4",
+        "market": "on-demand", "nodes": 1, "priceUsdHour": 0.2,
     }  # fmt: skip
     hub = {
         "run": RUN,
         "hub": f"{RUN}-h1",
         "place": place,
         "mailbox": (tmp_path / "bucket").as_uri(),
+        "identity": PROJECT,
         "expires_at": EXPIRES.timestamp(),
     }
     return {"id": RUN, "workload": "llm", "rehearsal": rehearsal}, hub
@@ -72,13 +73,14 @@ def rows(tmp_path: Path, *, rehearsal: bool = False) -> tuple[dict[str, Any], di
 
 @pytest.fixture(autouse=True)
 def a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watts of a machine are no matter here."""
+    """Neither the watts of a machine nor its agent are a matter here."""
     from harchos_infra.runs import stage
     from harchos_infra.runs.hub_settings import HubSettings
 
     watts = {"cpu_watts_per_core_idle": 1.0, "cpu_watts_per_core_max": 2.0, "memory_watts_per_gib": 0.1}
     model = {**watts, "gpu_watts_idle": 0.0, "gpu_watts_max": 0.0, "source": "test"}
     monkeypatch.setattr(stage, "hub_settings", lambda *_, **__: HubSettings("auto", "exact", model))
+    monkeypatch.setattr(stage, "stage_agent", lambda *_: None)
 
 
 def test_the_hub_gets_a_reference_and_its_bucket_no_value(google: FakeSecretManager, tmp_path: Path) -> None:
@@ -102,17 +104,18 @@ def test_staging_it_again_after_a_crash_changes_nothing(google: FakeSecretManage
     assert len(google.secrets) == 1
 
 
-def test_when_the_hub_is_gone_so_is_the_secret_and_the_next_hub_gets_it_anew(
-    google: FakeSecretManager, tmp_path: Path
+def test_a_run_that_needs_no_other_hub_leaves_no_secret_here_nor_there(
+    google: FakeSecretManager, tmp_path: Path, home: Path
 ) -> None:
     run, hub = rows(tmp_path)
     stage_hub(run, hub, [])
-    drop_secrets(run, hub)
-    drop_secrets(run, hub)
-    assert google.secrets == {}
     following = {**hub, "hub": f"{RUN}-h2"}
     stage_hub(run, following, [hub])
     assert google.value(f"harchos-{RUN}-HF-TOKEN") == VALUE
+    forget_secrets(run, [hub, following])
+    forget_secrets(run, [hub, following])
+    assert google.secrets == {}
+    assert [p for p in home.rglob("*") if p.is_file() and VALUE in p.read_text(errors="ignore")] == []
 
 
 def test_a_stand_in_of_a_rehearsal_is_sent_its_secrets_by_mailbox(
@@ -122,7 +125,7 @@ def test_a_stand_in_of_a_rehearsal_is_sent_its_secrets_by_mailbox(
     stage_hub(run, hub, [])
     assert hub_box(hub).get_json("secrets.json") == {"HF_TOKEN": VALUE}
     assert "secret_refs" not in (hub_box(hub).get_json("job.json") or {})
-    drop_secrets(run, hub)
+    forget_secrets(run, [hub])
     assert google.requests == []
 
 
