@@ -1,7 +1,7 @@
 """A rented machine, booted: the rendered user-data in a virtual machine, from power-on to power-off.
 
-Each machine boots once, two at a time, and only those whose tests were asked for. Success is what the machine
-says on its console when it powers itself off, and what is in its mailbox then; the test never ends one.
+Each machine boots once, a few at a time, and only those whose tests were asked for. Success is what the
+machine says on its console when it powers itself off, and what is in its mailbox then; the test ends none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.skipif(vm.missing() is not None, reason=str(vm.missing())),
 ]
 
-AT_ONCE = 2
+AT_ONCE = 3
 TOKEN = "a-machines-own-token"
 SECRET = "a-secret-by-reference"
 MODULE = share_directory("terraform") / "modules" / "hub-boot"
@@ -167,7 +167,7 @@ def of(scene: Scene) -> Callable[[Any], Any]:
 
 
 class Stage:
-    """Boots scenes, two at a time, each into a folder of its own."""
+    """Boots scenes, a few at a time, each into a folder of its own."""
 
     def __init__(self, folder: Path, ports: Mapping[str, int], agent: Path, wheel: Path) -> None:
         self._folder = folder
