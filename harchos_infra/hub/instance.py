@@ -23,14 +23,15 @@ from urllib.parse import quote, urlsplit
 
 _METADATA = "http://169.254.169.254"
 """Where all three clouds answer a machine that asks who it is; `HARCHOS_METADATA` is another address."""
-_MANAGEMENT = {"gcp": "https://compute.googleapis.com", "azure": "https://management.azure.com"}
-"""The clouds' own interfaces; `HARCHOS_MANAGEMENT` is another address."""
+_AZURE = "https://management.azure.com"
+"""Azure's own interface; `HARCHOS_MANAGEMENT` is another address of it, or of Google's."""
 
 _T = TypeVar("_T")
 _PATIENCE_S = 120.0
 _LONGEST_PAUSE_S = 15.0
 _ANSWER_S = 60.0
-_LEAVE_S = 15.0
+_LEAVE_S, _LEAVE_PATIENCE_S = 8.0, 15.0
+_ASK_S = 5.0
 _CONTROLLER_S = 45.0
 """What a controller that lives has, after the job's end, to take the hub down by itself."""
 _GROUPS, _MACHINES = "api-version=2021-04-01", "api-version=2024-07-01"
@@ -98,7 +99,7 @@ def metadata(path: str, headers: Mapping[str, str], method: str = "GET") -> byte
     """Return what the machine's metadata service says, never through a proxy. Raises OSError."""
     address = os.environ.get("HARCHOS_METADATA", _METADATA)
     request = urllib.request.Request(address + path, headers=dict(headers), method=method)
-    with _DIRECT.open(request, timeout=5) as answer:
+    with _DIRECT.open(request, timeout=_ASK_S) as answer:
         data: bytes = answer.read()
         return data
 
@@ -126,26 +127,31 @@ def give_back(hub: Mapping[str, Any]) -> None:
     deletes it now if its service account may. Azure bills on what powers itself off: the hub's resource group
     is deleted, a further node's machine alone; where that is not allowed the machine is deallocated.
     """
-    cloud = hub["cloud"]
-    address = os.environ.get("HARCHOS_MANAGEMENT") or _MANAGEMENT.get(cloud, "")
-    if cloud == "gcp":
-        project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
-        where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
-        _call("DELETE", address + where, gcp_bearer())
-    elif cloud == "azure":
+    if hub["cloud"] == "gcp":
+        _patiently(_leave_google, _LEAVE_PATIENCE_S)
+    elif hub["cloud"] == "azure":
         if datetime.fromisoformat(hub["expires"]) > datetime.now(UTC):
             time.sleep(_CONTROLLER_S)
-        said = azure_metadata("instance/compute?api-version=2021-02-01")
-        group = f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
-        machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
-        bearer = azure_bearer(f"{_MANAGEMENT[cloud]}/")
-        first = os.environ.get("HARCHOS_NODE", "0") == "0"
-        try:
-            _call("DELETE", f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}", bearer)
-        except urllib.error.HTTPError as error:
-            if error.code != 403:
-                raise
-            _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
+        _patiently(_leave_azure, _LEAVE_PATIENCE_S)
+
+
+def _leave_google() -> None:
+    address = os.environ.get("HARCHOS_MANAGEMENT", "https://compute.googleapis.com")
+    project, zone, name = map(gcp_metadata, ("project/project-id", "instance/zone", "instance/name"))
+    where = f"/compute/v1/projects/{project}/zones/{zone.rpartition('/')[2]}/instances/{name}"
+    _call("DELETE", address + where, gcp_bearer())
+
+
+def _leave_azure() -> None:
+    address = os.environ.get("HARCHOS_MANAGEMENT", _AZURE)
+    said = azure_metadata("instance/compute?api-version=2021-02-01")
+    group = f"{address}/subscriptions/{said['subscriptionId']}/resourceGroups/{said['resourceGroupName']}"
+    machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{said['name']}"
+    bearer = azure_bearer(f"{_AZURE}/")
+    first = os.environ.get("HARCHOS_NODE", "0") == "0"
+    target = f"{group}?{_GROUPS}" if first else f"{machine}?{_MACHINES}"
+    if not _call("DELETE", target, bearer):
+        _call("POST", f"{machine}/deallocate?{_MACHINES}", bearer)
 
 
 def _s3_request(bucket: str, key: str, region: str | None) -> urllib.request.Request:
@@ -224,10 +230,17 @@ def azure_bearer(resource: str) -> str:
     return f"Bearer {azure_metadata(f'identity/oauth2/token?{query}')['access_token']}"
 
 
-def _call(method: str, url: str, bearer: str) -> None:
+def _call(method: str, url: str, bearer: str) -> bool:
+    """Ask the cloud's own interface for something; return False where that is not allowed. Raises OSError."""
     body = b"" if method == "POST" else None
     request = urllib.request.Request(url, data=body, method=method, headers={"Authorization": bearer})
-    urllib.request.urlopen(request, timeout=_LEAVE_S).close()
+    try:
+        urllib.request.urlopen(request, timeout=_LEAVE_S).close()
+    except urllib.error.HTTPError as error:
+        if error.code != 403:
+            raise
+        return False
+    return True
 
 
 def _patiently(action: Callable[[], _T], patience_s: float) -> _T:
@@ -258,10 +271,11 @@ def boot(hub: Mapping[str, Any], program: Path) -> None:
     os.execv(sys.executable, agent)
 
 
-def kill_rest() -> None:
+def kill_rest(hub: Mapping[str, Any]) -> None:
     """Kill what is left of the hub in its cgroup, frozen or not: the machine is not to wait for it."""
-    for cgroup in _CGROUPS.glob("*/cgroup.kill"):
-        cgroup.write_text("1")
+    switch = _CGROUPS / hub["hub"] / "cgroup.kill"
+    if switch.exists():
+        switch.write_text("1")
 
 
 def main(words: list[str]) -> int:
@@ -273,7 +287,7 @@ def main(words: list[str]) -> int:
         if words == ["boot"]:
             boot(hub, program)
         elif words == ["leave"]:
-            kill_rest()
+            kill_rest(hub)
             give_back(hub)
         else:
             raise ValueError("usage: instance.py boot | leave")

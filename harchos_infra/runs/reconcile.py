@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +38,7 @@ from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import hub_box, mailbox_root
 from harchos_infra.runs.metrics import NAME, read_metrics
+from harchos_infra.runs.rented import is_rented
 from harchos_infra.runs.replan import Replanner, begun_workload
 from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
@@ -47,8 +49,6 @@ from harchos_infra.settings import home
 
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
-LOST_AFTER_S = 20.0
-HUNG_AFTER_S = 120.0
 DESTROY_ATTEMPTS = 3
 MOST_HUBS = 100
 HURRIED_TTL_S = 300.0
@@ -58,6 +58,21 @@ INTERRUPTIONS = {
     "lost": "the hub was lost",
     "refused": "the hub could not be made",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a hub may be silent, in seconds: until its first sign of life, until it is looked for by its
+    cloud's own listing, and until it is given up although that still shows it."""
+
+    boot_s: float
+    lost_s: float
+    hung_s: float
+
+
+LOCAL = Patience(boot_s=20.0, lost_s=20.0, hung_s=120.0)
+RENTED = Patience(boot_s=240.0, lost_s=60.0, hung_s=1200.0)
+"""A cloud boots for minutes, and a network is away for ten: the agent's own patience is fifteen."""
 
 Report = Callable[[str, str], None]
 
@@ -134,14 +149,14 @@ class Reconciler:
         except HarchosError as error:
             return self._enter(lease, "destroy", str(error), outcome="failed", reason=str(error))
         spec = hub_spec(run, hub)
-        resumed = stage_hub(run, hub, self._ledger.hubs(run["id"])[:-1])
-        if resumed:
-            self._say(lease, "resume", f"{hub['hub']} {resumed}")
         operation, attempt = self._ledger.intend(lease, "provision", {"hub": hub["hub"]})
-        self._say(lease, "terraform", f"apply, attempt {attempt}")
         try:
             spec.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             build_agent(spec.agent)
+            resumed = stage_hub(run, hub, self._ledger.hubs(run["id"])[:-1])
+            if resumed:
+                self._say(lease, "resume", f"{hub['hub']} {resumed}")
+            self._say(lease, "terraform", f"apply, attempt {attempt}")
             outputs = self._provisioner.create(spec, self._hear_terraform)
         except (HarchosError, OSError) as error:
             self._ledger.conclude(lease, operation, "failed", {"error": str(error)})
@@ -210,7 +225,7 @@ class Reconciler:
             )
         if run["outcome"] is None:
             return self._go_on(lease, run)
-        forget_secrets(run["id"])
+        forget_secrets(run, self._ledger.hubs(run["id"]))
         return self._enter(lease, "collect", "")
 
     def _go_on(self, lease: Lease, run: RowMapping) -> float:
@@ -406,9 +421,10 @@ class Reconciler:
             else datetime.fromtimestamp(hub["created_at"], UTC)
         )
         silent_s = (now - beat).total_seconds()
-        if silent_s < LOST_AFTER_S:
+        patience = RENTED if is_rented(run, hub["place"]) else LOCAL
+        if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
-        if silent_s > HUNG_AFTER_S or not self._is_alive(run, hub):
+        if silent_s > patience.hung_s or not self._is_alive(run, hub):
             return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
         return None
 

@@ -8,7 +8,9 @@ import base64
 import hashlib
 import hmac
 import http.client
+import re
 import threading
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode, urlsplit
 
@@ -53,6 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._forward()
 
+    def do_POST(self) -> None:
+        self._forward()
+
     def do_DELETE(self) -> None:
         self._forward()
 
@@ -63,14 +68,30 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Authorization") != f"Bearer {self.front.token}":
             self._answer(401, {"x-ms-error-code": "NoAuthenticationInformation"}, b"")
-            return
+        elif "comp=batch" in self.path:
+            self._delete_all(body)
+        else:
+            self._answer(*self._ask(self.command, self.path, body))
+
+    def _delete_all(self, batch: bytes) -> None:
+        """Do what a batch asks for one by one: Azurite takes no batch under a shared-access signature."""
+        answers = b""
+        for number, path in enumerate(re.findall(r"^DELETE (\S+) HTTP", batch.decode(), re.MULTILINE)):
+            status, headers, _ = self._ask("DELETE", path, b"")
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+            lines += [f"{name}: {value}" for name, value in headers.items() if name.startswith("x-ms")]
+            head = f"--answers\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+            answers += (head + "\r\n".join(lines) + "\r\n\r\n").encode()
+        self._answer(202, {"content-type": "multipart/mixed; boundary=answers"}, answers + b"--answers--\r\n")
+
+    def _ask(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         upstream = http.client.HTTPConnection(self.front.upstream, timeout=60)
         try:
-            target = f"{self.path}{'&' if '?' in self.path else '?'}{self.front.signature}"
-            upstream.request(self.command, target, body, {**headers, "Content-Length": str(len(body))})
+            target = f"{path}{'&' if '?' in path else '?'}{self.front.signature}"
+            upstream.request(method, target, body, {**headers, "Content-Length": str(len(body))})
             answer = upstream.getresponse()
-            self._answer(answer.status, dict(answer.headers.items()), answer.read())
+            return answer.status, dict(answer.headers.items()), answer.read()
         finally:
             upstream.close()
 

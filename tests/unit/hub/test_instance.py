@@ -200,16 +200,26 @@ def test_a_machine_of_google_deletes_itself(monkeypatch: pytest.MonkeyPatch, ser
     assert server.requests[0][2]["authorization"] == f"Bearer {fake.access_token}"
 
 
+def test_a_machine_of_google_that_may_not_delete_itself_is_left_to_its_termination_time(
+    monkeypatch: pytest.MonkeyPatch, server: Recorder
+) -> None:
+    server.answers = [(403, b"compute.instances.delete")]
+    monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
+    with on("gcp", monkeypatch):
+        instance.give_back({"cloud": "gcp", "expires": SOON})
+    assert [method for method, _ in server.calls] == ["DELETE"]
+
+
 def test_a_machine_of_azure_deletes_its_resource_group_after_a_time_for_the_controller_to_do_so(
     monkeypatch: pytest.MonkeyPatch, server: Recorder, impatient: list[float]
 ) -> None:
-    server.answers = [(202, b"")]
+    server.answers = [(503, b"busy"), (202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("azure", monkeypatch) as fake:
         instance.give_back({"cloud": "azure", "expires": SOON})
-        assert fake.asked("resource=https%3A%2F%2Fmanagement.azure.com%2F") == 1
-    assert server.calls == [("DELETE", GROUP)]
-    assert impatient == [45.0]
+        assert fake.asked("resource=https%3A%2F%2Fmanagement.azure.com%2F") == 2
+    assert server.calls == [("DELETE", GROUP), ("DELETE", GROUP)]
+    assert impatient == [45.0, 0.5]
 
 
 def test_a_further_node_of_azure_deletes_nothing_but_itself(

@@ -1,0 +1,64 @@
+"""A fault at every kind of resource that a hub consists of: whatever happens to it, a destroy leaves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harchos_infra.provision.failure import ProvisionError
+from support.schema_replay import Fault, Replay
+from support.schema_replay.fixture import replay as replay
+from support.schema_replay.refused import REFUSED
+from support.schema_replay.stage import CLOUDS, kinds, staged
+
+Record = Callable[[str, object], None]
+EVERYWHERE = pytest.mark.parametrize(
+    ("cloud", "kind"), [(cloud, kind) for cloud in CLOUDS for kind in kinds(cloud)]
+)
+DENIED = {r.cloud: r.text for r in REFUSED if r.code == "permission"}
+FAULTS = {
+    "refused": Fault(error="denied"),
+    "made, but its answer came too late": Fault(error="timeout while waiting for state", leaves="tainted"),
+    "Terraform was killed when it was made": Fault(crash=True, leaves="orphan"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@EVERYWHERE
+def test_after_any_fault_a_destroy_leaves_nothing(
+    cloud: str,
+    kind: str,
+    fault: Fault,
+    replay: Replay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    stage = staged(cloud, replay, tmp_path, monkeypatch)
+    denied = Fault(error=DENIED[cloud])
+    replay.faults[f"{kind}:create"] = denied if fault.error == "denied" else fault
+    with pytest.raises(ProvisionError) as raised:
+        stage.provisioner().create(stage.spec)
+    assert raised.value.code in ("permission", "timeout", "crash")
+    stage.provisioner().destroy(stage.spec)
+    record_property("survivors", str(len(stage.left)))
+    assert stage.left == []
+
+
+@EVERYWHERE
+def test_what_terraform_may_not_delete_goes_by_its_marks(
+    cloud: str,
+    kind: str,
+    replay: Replay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    stage = staged(cloud, replay, tmp_path, monkeypatch)
+    stage.provisioner().create(stage.spec)
+    replay.faults[f"{kind}:delete"] = Fault(error=DENIED[cloud])
+    stage.provisioner().destroy(stage.spec)
+    record_property("survivors", str(len(stage.left)))
+    assert stage.left == []
