@@ -54,7 +54,7 @@ class Account:
 
     def plan(self, command: str, **spec: Any) -> Path:
         placement = {"providers": ["aws"], "regions": [f"aws/{REGION}", f"aws/{OTHER}"]}
-        file = self.road.workload(command, placement=placement, **spec)
+        file = self.road.workload(command, **{"placement": placement, **spec})
         plan = self.road.work / "plan.json"
         done = self.road.harchos("plan", file, "--out", plan)
         assert done.returncode == 0, done.stderr
