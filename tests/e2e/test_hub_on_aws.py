@@ -167,7 +167,7 @@ def test_where_nothing_can_be_had_the_run_fails_and_nothing_stays(account: Accou
         error="UnauthorizedOperation: You are not authorized to perform this operation."
     )
     done = account.apply(plan)
-    text = done.communicate(timeout=200)[0]
+    text = done.communicate(timeout=90)[0]
     assert done.returncode == 4, text
     assert "ec2:RunInstances" in text or "not authorized" in text
     assert account.replay.world.existing == []
