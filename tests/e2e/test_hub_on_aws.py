@@ -1,4 +1,4 @@
-"""A plan for AWS carried out: real Terraform on replayed providers, AWS's APIs on moto, a machine that boots."""
+"""A plan for AWS carried out: Terraform on replayed providers, AWS's APIs on moto, a machine that boots."""
 
 from __future__ import annotations
 
