@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
 
-.PHONY: setup demo test lint types imports bench bench-planner docs clean
+.PHONY: setup demo rehearse test lint types imports bench bench-planner docs clean
 
 setup: .venv/ready
 
@@ -16,6 +16,9 @@ setup: .venv/ready
 
 demo: setup
 	scripts/demo.sh
+
+rehearse: setup
+	scripts/rehearse.sh
 
 test: lint types imports
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -72,6 +72,11 @@ class Settings:
         """Read the settings file; a file that is not there is an empty one."""
         return cls(**{_attribute(key): _parse(key, value) for key, value in _read().items()})
 
+    def clouds(self) -> tuple[str, ...]:
+        """Return the clouds that hubs may be rented on: those with a mailbox."""
+        mailboxes = {"aws": self.aws_mailbox, "gcp": self.gcp_mailbox, "azure": self.azure_mailbox}
+        return tuple(cloud for cloud, mailbox in mailboxes.items() if mailbox)
+
 
 KEYS: tuple[str, ...] = tuple(f.name.replace("_", ".", 1) for f in fields(Settings))
 SECRET_KEYS = frozenset(

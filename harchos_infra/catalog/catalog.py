@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 
 from harchos_infra.catalog import latency, transfer
+from harchos_infra.catalog.availability import Availability
 from harchos_infra.catalog.embodied import embodied_figures
 from harchos_infra.catalog.offer import Market, Offer
 from harchos_infra.catalog.power import GpuWatts, HostWatts, PowerModel
@@ -25,12 +26,15 @@ class Catalog:
         offers: Sequence[Offer],
         power: PowerModel,
         embodied: Mapping[tuple[str, str], tuple[float, str]] | None = None,
+        availability: Availability | None = None,
     ) -> None:
         """Put a catalogue together; `embodied` defaults to the package's figures."""
         self.regions = regions
         self.offers = offers
         self.power = power
         self._embodied = embodied
+        self.availability = availability or Availability()
+        """What clouds said of these offers when they were asked."""
 
     @classmethod
     def builtin(cls) -> Catalog:
@@ -73,6 +77,11 @@ class Catalog:
         """Return the measured round trip between two regions; None where nobody measured it."""
         return latency.latency_ms(source, target)
 
+    def with_availability(self, availability: Availability) -> Catalog:
+        """Return a catalogue at the prices that clouds said, which knows what can be had."""
+        offers = availability.priced(self.offers, self.regions)
+        return Catalog(self.regions, offers, self.power, self._embodied, availability)
+
     def with_machine(
         self,
         region: Region,
@@ -87,21 +96,32 @@ class Catalog:
             [*self.offers, offer],
             self.power.with_machine(gpu_watts, host_watts),
             self._embodied,
+            self.availability,
         )
 
     def without(self, offers: Collection[tuple[str, str, str, str]]) -> Catalog:
-        """Return a catalogue that lacks some offers, named by provider, region, instance type and market."""
-        kept = tuple(offer for offer in self.offers if offer.key not in offers)
+        """Return a catalogue that lacks some offers, named by provider, region, instance type and market.
+
+        `*` stands for any.
+        """
+        kept = tuple(
+            offer
+            for offer in self.offers
+            if not any(
+                all(want in ("*", has) for want, has in zip(lost, offer.key, strict=True)) for lost in offers
+            )
+        )
         return Catalog(self.regions, kept, self.power, self._embodied)
 
     def fingerprint(self) -> str:
         """Return a sha256 of everything a plan can read from this catalogue.
 
-        The data files enter it by their own sha256, which the provenance file lists.
+        The data files enter it by their own sha256, which the provenance file lists, and what clouds said by
+        the text of its files.
         """
         from hashlib import sha256
 
-        digest = sha256((FOLDER / "provenance.json").read_bytes())
+        digest = sha256((FOLDER / "provenance.json").read_bytes() + self.availability.digest.encode())
         for offer in self.offers:
             if offer.provider == "local":
                 region = self.regions[offer.provider, offer.region]
@@ -118,7 +138,7 @@ class Catalog:
         ages["egress price"] = {"asOf": "2023-04-27", "source": "skyplane-project/skyplane@4602d9c"}
         ages["throughput"] = {"asOf": "2022-02", "source": "skyplane-project/skyplane"}
         ages["latency"] = {"asOf": "2022-04-16", "source": "skyplane-project/skyplane"}
-        return ages
+        return {**ages, **self.availability.ages()}
 
 
 @cache

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from harchos_infra.cli.output import note
+from harchos_infra.cli.policy_option import (
+    PolicyOption,
+    policy_for,
+    recorded_with,
+    refuse_if_forbidden,
+)
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan
+    from harchos_infra.policy.loader import LoadedPolicy
     from harchos_infra.runs.ledger import Lease, Ledger
     from harchos_infra.workload.loader import LoadedWorkload
 
@@ -38,6 +45,7 @@ def apply(
     ),
     now: str | None = typer.Option(None, "--now", help="Plan as of this ISO time (workload files only)."),
     signal: str | None = typer.Option(None, "--signal", help="As of `harchos plan` (workload files only)."),
+    policy: Path | None = PolicyOption,
 ) -> None:
     """Create the hub of a PLAN (or workload FILE), run its job, take the hub down, keep the figures."""
     from harchos_infra.cli.output import text_width
@@ -48,7 +56,8 @@ def apply(
     from harchos_infra.runs.ledger import Ledger
     from harchos_infra.runs.owner import new_owner
 
-    plan, loaded, signal = plan_or_replan(source, now=now, signal=signal)
+    rules = policy_for(policy)
+    plan, loaded, signal = plan_or_replan(source, now=now, signal=signal, policy=rules)
     _check_provider(plan, rehearse)
     find_binary()
     ledger = Ledger.open()
@@ -58,7 +67,9 @@ def apply(
     lease = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
     if lease is None:
         typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
-        refuse_if_drifted(source, plan, rehearse=rehearse)
+        rules = rules or recorded_with(plan)
+        refuse_if_forbidden(rules, plan, loaded)
+        refuse_if_drifted(source, plan, rehearse=rehearse, policy=rules)
         if not yes:
             _ask(plan, rehearse)
         lease = _submit(
@@ -71,6 +82,7 @@ def apply(
             priority=priority,
             owner=None if detach else owner,
             once=is_plan_file(source),
+            policy=rules,
         )
     elif detach:
         ledger.release(lease)
@@ -180,6 +192,7 @@ def _submit(
     priority: int,
     owner: str | None,
     once: bool,
+    policy: LoadedPolicy | None,
 ) -> Lease:
     from harchos_infra.runs.clock import RealClock
     from harchos_infra.runs.submit import Submission, submit
@@ -192,6 +205,7 @@ def _submit(
         rehearsal=rehearse,
         signal=signal,
         speed=speed,
+        policy=policy.record() if policy else None,
         priority=priority,
     )
     return submit(ledger, submission, owner=owner, clock=RealClock(), once=once)

@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.fleet.fleet import Fleet
+    from harchos_infra.policy.loader import LoadedPolicy
 
 
-def make_fleet(paths: Sequence[Path], *, quotas: Path | None, now: datetime, signal: Signal) -> Fleet:
-    """Load the workloads that files and directories hold, and plan them together."""
+def make_fleet(
+    paths: Sequence[Path],
+    *,
+    quotas: Path | None,
+    now: datetime,
+    signal: Signal,
+    policy: LoadedPolicy | None = None,
+) -> Fleet:
+    """Load the workloads that files and directories hold, and plan them together, each within `policy`."""
     from harchos_infra.catalog import Catalog
     from harchos_infra.cli.planning import catalog_for, make_plan
     from harchos_infra.planner.fleet.fleet import plan_fleet
@@ -26,21 +34,23 @@ def make_fleet(paths: Sequence[Path], *, quotas: Path | None, now: datetime, sig
     from harchos_infra.runs.calibration import read_calibration
 
     limits = Quotas() if quotas is None else load_quotas(quotas, Catalog.builtin())
-    made = (make_plan(path, now=now, signal=signal) for path in _files(paths, quotas))
+    beside = [file for file in (quotas, Path(policy.path) if policy else None) if file is not None]
+    made = (make_plan(path, now=now, signal=signal, policy=policy) for path in _files(paths, beside))
     members = [
         Member(
             loaded.workload,
             catalog_for(loaded),
             plan,
             read_calibration(loaded.workload.metadata.name),
+            policy,
         )
         for plan, loaded in made
     ]
     return plan_fleet(members, quotas=limits, signal=signal)
 
 
-def _files(paths: Sequence[Path], quotas: Path | None) -> Iterator[Path]:
-    """Yield each file, and of each directory its `*.yaml` in order, but for the quota file."""
+def _files(paths: Sequence[Path], beside: Sequence[Path]) -> Iterator[Path]:
+    """Yield each file, and of each directory its `*.yaml` in order, but for those of quotas and policy."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -48,7 +58,7 @@ def _files(paths: Sequence[Path], quotas: Path | None) -> Iterator[Path]:
         found = [
             file
             for file in sorted(path.glob("*.yaml"))
-            if quotas is None or not quotas.exists() or not file.samefile(quotas)
+            if not any(other.exists() and file.samefile(other) for other in beside)
         ]
         if not found:
             raise HarchosError(f"{path}: no workload in it", hint="files of a fleet are named *.yaml")

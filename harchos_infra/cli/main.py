@@ -13,9 +13,11 @@ from harchos_infra.cli import (
     calibrate,
     cancel,
     carbon,
+    catalog,
     config,
     controller,
     destroy,
+    doctor,
     events,
     init,
     logs,
@@ -65,8 +67,10 @@ app.command("retry")(retry.retry)
 app.command("cancel")(cancel.cancel)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(config.app, name="config")
 
 

@@ -11,6 +11,7 @@ from harchos_infra.cli.output import Format, FormatOption, note, print_json, pri
 
 if TYPE_CHECKING:
     from harchos_infra.catalog.catalog import Catalog
+    from harchos_infra.catalog.live import Quota
     from harchos_infra.catalog.offer import Offer
 
 
@@ -32,11 +33,11 @@ def offers(
     format: Format = FormatOption,
 ) -> None:
     """List GPU offers with price, age of the price and power, cheapest per GPU first."""
-    from harchos_infra.catalog.catalog import Catalog
     from harchos_infra.catalog.gpu import matches
     from harchos_infra.cli.choice import check_choice
+    from harchos_infra.runs.catalog import current_catalog
 
-    catalog = Catalog.builtin()
+    catalog = current_catalog()
     check_choice("provider", provider, {known for known, _ in catalog.regions})
     place = catalog.region(region) if region else None
     if gpu is not None:
@@ -86,11 +87,44 @@ def _print(catalog: Catalog, found: list[Offer]) -> None:
         ]
         for offer in found
     ]
+    if catalog.availability:
+        headers.append("had now")
+        rows = [[*row, _had(catalog, offer)] for row, offer in zip(rows, found, strict=True)]
     print_table(headers, rows, right=(4, 5, 7))
     note(
         f"{len(found)} of {len(catalog.offers)} offers, list prices of the day shown. "
         "watts: modelled at full load before PUE; -: no published power, so no plan takes it."
     )
+    for what, age in catalog.availability.ages().items():
+        note(f"had now: {what}, asked {_ago(age['asOf'])}; -: not asked there")
+
+
+def _had(catalog: Catalog, offer: Offer) -> str:
+    """Say what the cloud said: offered or not, and how much of the tightest quota one node takes."""
+    availability = catalog.availability
+    is_offered = availability.is_offered(offer)
+    if not is_offered:
+        return "-" if is_offered is None else "not offered"
+    quota = _tightest(catalog, offer)
+    if quota is None:
+        return "yes"
+    free = quota.limit - (quota.used or 0.0)
+    need = quota.need(offer, 1)
+    verdict = "no quota" if quota.limit < need else "quota taken" if free < need else "yes"
+    return f"{verdict}: takes {need:g}, {free:g} of {quota.limit:g} {quota.unit} free"
+
+
+def _tightest(catalog: Catalog, offer: Offer) -> Quota | None:
+    """Return the quota that leaves the fewest hubs of one node."""
+    quotas = [q for q in catalog.availability.quotas(offer) if q.need(offer, 1) > 0]
+    return min(quotas, key=lambda q: (q.limit - (q.used or 0.0)) / q.need(offer, 1), default=None)
+
+
+def _ago(at: str) -> str:
+    from datetime import UTC, datetime
+
+    hours, seconds = divmod((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds(), 3600)
+    return f"{at} ({hours:.0f} h {seconds / 60:.0f} min ago)"
 
 
 def _watts(catalog: Catalog, offer: Offer) -> str:
@@ -118,4 +152,20 @@ def _document(catalog: Catalog, offer: Offer) -> dict[str, Any]:
         "maxWattsBasis": estimate.basis if estimate else catalog.power.missing(offer),
         "embodiedGco2eHour": embodied[0] if embodied else None,
         "embodiedBasis": embodied[1] if embodied else "nobody has published a figure",
+        "offered": catalog.availability.is_offered(offer),
+        "quota": _quota_document(catalog, offer),
+    }
+
+
+def _quota_document(catalog: Catalog, offer: Offer) -> dict[str, Any] | None:
+    quota = _tightest(catalog, offer)
+    if quota is None:
+        return None
+    return {
+        "name": quota.name,
+        "code": quota.code,
+        "unit": quota.unit,
+        "limit": quota.limit,
+        "used": quota.used,
+        "needed": quota.need(offer, 1),
     }

@@ -11,12 +11,15 @@ import typer
 from harchos_infra.cli.forecast_option import Forecast, ForecastOption, signal_for
 from harchos_infra.cli.moment import NowOption, parse_now
 from harchos_infra.cli.output import SIGNAL_HELP, note
+from harchos_infra.cli.policy_option import PolicyOption, policy_for
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from harchos_infra.cli.plan_terraform import Creation
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
+    from harchos_infra.policy.loader import LoadedPolicy
 
 WOULD_CREATE = 2
 INFEASIBLE = 3
@@ -48,6 +51,7 @@ def plan(
     quotas: Path = typer.Option(
         None, "--quotas", metavar="QUOTAS", help="How much may be up at once (docs/fleets.md)."
     ),
+    policy: Path | None = PolicyOption,
     html: Path = typer.Option(
         None, "--html", dir_okay=False, metavar="PAGE", help="Write a web page of the plan, too."
     ),
@@ -57,19 +61,28 @@ def plan(
     explain: bool = typer.Option(
         False, "--explain", help="List every candidate that lost, with its numbers."
     ),
+    terraform: bool = typer.Option(
+        False, "--terraform", help="Run `terraform plan`, too: what would be created, beside its price."
+    ),
 ) -> None:
     """Decide when and where the workloads of FILE run; nothing is created."""
     moment = parse_now(now)
     source = signal_for(signal, forecast, moment)
+    rules = policy_for(policy)
     if quotas is not None or len(files) > 1 or files[0].is_dir():
         if html is not None:
             raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
-        _plan_fleet(files, quotas, moment, source, format, out, detailed_exitcode, explain)
+        if terraform:
+            raise typer.BadParameter("for one workload, without --quotas", param_hint="--terraform")
+        _plan_fleet(files, quotas, moment, source, rules, format, out, detailed_exitcode, explain)
         return
     from harchos_infra.cli.planning import make_plan
 
-    made, loaded = make_plan(files[0], now=moment, signal=source)
-    typer.echo(_render(made, format, explain), nl=False)
+    made, loaded = make_plan(files[0], now=moment, signal=source, policy=rules)
+    from harchos_infra.cli.plan_terraform import creations
+
+    created = creations(made, loaded) if terraform and made.chosen is not None else []
+    typer.echo(_render(made, format, explain, created), nl=False)
     if out is not None:
         write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
@@ -94,6 +107,7 @@ def _plan_fleet(
     quotas: Path | None,
     now: datetime,
     signal: Signal,
+    policy: LoadedPolicy | None,
     format: PlanFormat,
     out: Path | None,
     detailed_exitcode: bool,
@@ -101,7 +115,7 @@ def _plan_fleet(
 ) -> None:
     from harchos_infra.cli import fleet
 
-    made = fleet.make_fleet(files, quotas=quotas, now=now, signal=signal)
+    made = fleet.make_fleet(files, quotas=quotas, now=now, signal=signal, policy=policy)
     typer.echo(fleet.show(made, format, explain=explain), nl=False)
     if out is not None:
         fleet.write(out, made)
@@ -126,15 +140,18 @@ def _refuse_fallen(made: Plan) -> None:
         raise typer.Exit(FELL_BACK)
 
 
-def _render(plan: Plan, format: PlanFormat, explain: bool) -> str:
+def _render(plan: Plan, format: PlanFormat, explain: bool, created: list[Creation]) -> str:
+    from harchos_infra.cli.plan_terraform import section, with_creations
+
     if format is PlanFormat.JSON:
-        return plan.dumps()
+        return with_creations(plan.dumps(), created) if created else plan.dumps()
     from harchos_infra.cli.output import text_width
     from harchos_infra.cli.plan_view import WIDTH, render_markdown, render_text
 
+    more = [section(created)] if created else []
     if format is PlanFormat.MARKDOWN:
-        return render_markdown(plan, explain=explain)
-    return render_text(plan, explain=explain, width=text_width(WIDTH))
+        return render_markdown(plan, explain=explain, more=more)
+    return render_text(plan, explain=explain, width=text_width(WIDTH), more=more)
 
 
 def write_plan(path: Path, plan: Plan) -> None:

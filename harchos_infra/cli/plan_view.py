@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from textwrap import wrap
 
 from harchos_infra.cli.sparkline import sparkline
@@ -42,9 +43,14 @@ def render_headline(plan: Plan, *, width: int = WIDTH) -> str:
     return "\n".join(part for line in headline(plan) for part in _wrapped(line, width)) + "\n"
 
 
-def render_text(plan: Plan, *, explain: bool = False, width: int = WIDTH) -> str:
-    """Return the plan as plain text; `explain` lists every candidate that lost, not only the nearest."""
-    return text(headline(plan), sections(plan, explain=explain), width)
+def render_text(
+    plan: Plan, *, explain: bool = False, width: int = WIDTH, more: Iterable[Section] = ()
+) -> str:
+    """Return the plan as plain text; `explain` lists every candidate that lost, not only the nearest.
+
+    `more` goes at the end.
+    """
+    return text(headline(plan), chain(sections(plan, explain=explain), more), width)
 
 
 def text(first: Sequence[str], following: Iterable[Section], width: int) -> str:
@@ -57,9 +63,9 @@ def text(first: Sequence[str], following: Iterable[Section], width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_markdown(plan: Plan, *, explain: bool = False) -> str:
-    """Return the plan as GitHub-flavoured Markdown."""
-    return markdown(headline(plan), sections(plan, explain=explain))
+def render_markdown(plan: Plan, *, explain: bool = False, more: Iterable[Section] = ()) -> str:
+    """Return the plan as GitHub-flavoured Markdown; `more` goes at the end."""
+    return markdown(headline(plan), chain(sections(plan, explain=explain), more))
 
 
 def markdown(lines: Sequence[str], following: Iterable[Section]) -> str:
@@ -382,6 +388,9 @@ def _inputs(plan: Plan) -> Section:
         ("now", f"{utc(plan.now)} UTC"),
         ("signal", f"{signal['name']}: {'; '.join(filter(None, said))}"),
     ]
+    if "policy" in inputs:
+        policy = inputs["policy"]
+        rows.append(("policy", f"{policy['name']}: {policy['path']}, sha256 {_short(policy['sha256'])}"))
     if prices:
         rows.append(("list prices", f"{_aged(plan, prices['oldest'])} to {_aged(plan, prices['newest'])}"))
     if plan.chosen is not None:

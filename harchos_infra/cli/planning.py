@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from harchos_infra.catalog import Catalog
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
+    from harchos_infra.policy.loader import LoadedPolicy
     from harchos_infra.workload.loader import LoadedWorkload
 
 
-def make_plan(path: Path | str, *, now: datetime, signal: Signal) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it as of `now` on `signal`.
+def make_plan(
+    path: Path | str, *, now: datetime, signal: Signal, policy: LoadedPolicy | None = None
+) -> tuple[Plan, LoadedWorkload]:
+    """Load a workload and plan it as of `now` on `signal`, within `policy`.
 
     What the document says in vain goes to standard error.
     """
@@ -36,6 +39,7 @@ def make_plan(path: Path | str, *, now: datetime, signal: Signal) -> tuple[Plan,
         now=now,
         source={"path": str(path), "sha256": loaded.sha256},
         measured=read_calibration(loaded.workload.metadata.name),
+        policy=policy,
     )
     return made, loaded
 
@@ -55,15 +59,16 @@ def catalog_for(loaded: LoadedWorkload) -> Catalog:
 
 
 def plan_or_replan(
-    source: Path, *, now: str | None = None, signal: str | None = None
+    source: Path, *, now: str | None = None, signal: str | None = None, policy: LoadedPolicy | None = None
 ) -> tuple[Plan, LoadedWorkload, str]:
     """Read a plan file, or plan a workload file; return the plan, its workload and its `--signal`.
 
-    A plan file brings its own time and signal, and names the workload it was made from.
+    A plan file brings its own time and signal, and names the workload it was made from; `policy` is not asked
+    about it here (`refuse_if_forbidden`).
     """
     if not is_plan_file(source):
         moment = parse_now(now)
-        made, loaded = make_plan(source, now=moment, signal=signal_for(signal, None, moment))
+        made, loaded = make_plan(source, now=moment, signal=signal_for(signal, None, moment), policy=policy)
         return made, loaded, _signal_of(made)
     from harchos_infra.errors import HarchosError
     from harchos_infra.workload.loader import load
@@ -76,7 +81,9 @@ def plan_or_replan(
     return read, load(read.inputs["workload"]["path"]), _signal_of(read)
 
 
-def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> None:
+def refuse_if_drifted(
+    source: Path, plan: Plan, *, rehearse: bool = False, policy: LoadedPolicy | None = None
+) -> None:
     """Raise HarchosError naming what has moved since a plan file was written; other sources pass.
 
     A rehearsal sets its own clock to the plan's, so that the time that has passed does not count.
@@ -88,7 +95,8 @@ def refuse_if_drifted(source: Path, plan: Plan, *, rehearse: bool = False) -> No
 
     path = plan.inputs["workload"]["path"]
     now = plan.now if rehearse else parse_now(None)
-    again, _ = make_plan(path, now=now, signal=signal_for(_signal_of(plan), _forecast_of(plan), now))
+    signal = signal_for(_signal_of(plan), _forecast_of(plan), now)
+    again, _ = make_plan(path, now=now, signal=signal, policy=policy)
     moved = drift(plan, again)
     if moved:
         raise HarchosError(

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harchos_infra.cli.policy_option import (
+    PolicyOption,
+    policy_for,
+    recorded_with,
+    refuse_if_forbidden,
+)
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -42,6 +49,7 @@ def render(
     rehearse: bool = typer.Option(
         False, "--rehearse", help="A local stand-in takes the place of each hub, from now on."
     ),
+    policy: Path | None = PolicyOption,
 ) -> None:
     """Write the Terraform root of each hub of a PLAN, standing alone with its module."""
     from datetime import UTC, datetime
@@ -50,10 +58,15 @@ def render(
     from harchos_infra.hub.mailbox import MailboxError
     from harchos_infra.provision.root_module import root_module
 
-    submission = _submission(plan, rehearse=rehearse)
+    submission = _submission(plan, rehearse=rehearse, policy=policy)
     out = out.absolute()
     specs = _specs(submission, out, now=datetime.now(UTC))
     for spec in specs:
+        if spec.cloud != "local":
+            raise HarchosError(
+                f"a hub on {spec.cloud} needs what only `harchos apply` puts into its mailbox",
+                hint="see what would be created: `harchos plan FILE --terraform`; or add --rehearse",
+            )
         root_module(spec)
     _refuse_unless_empty(out)
     try:
@@ -68,13 +81,14 @@ def render(
         typer.echo(str(spec.workspace))
 
 
-def _submission(path: Path, *, rehearse: bool) -> Submission:
+def _submission(path: Path, *, rehearse: bool, policy: Path | None) -> Submission:
     from harchos_infra.cli.planning import read_plan_file
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.submit import Submission
     from harchos_infra.workload.loader import load
     from harchos_infra.workload.secret import hidden_values
 
+    rules = policy_for(policy)
     plan = read_plan_file(path)
     source = plan.inputs["workload"]
     loaded = load(source["path"])
@@ -83,6 +97,7 @@ def _submission(path: Path, *, rehearse: bool) -> Submission:
             f"{source['path']} has changed since {path} was made",
             hint=f"plan again: harchos plan {source['path']} --out {path}",
         )
+    refuse_if_forbidden(rules or recorded_with(plan), plan, loaded)
     return Submission(
         plan=plan,
         loaded=loaded,

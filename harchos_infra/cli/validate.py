@@ -1,33 +1,32 @@
-"""`harchos validate`: check workload documents, and say which of their fields have no effect yet."""
+"""`harchos validate`: check documents, and say which of a workload's fields have no effect yet."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harchos_infra.cli.output import Format, FormatOption, print_json
+from harchos_infra.cli.output import Format, FormatOption, note, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harchos_infra.workload.diagnostic import Diagnostic
-    from harchos_infra.workload.loader import LoadedWorkload
 
 
 def validate(
-    files: list[Path] = typer.Argument(..., metavar="FILE...", help="Workload documents."),
+    files: list[Path] = typer.Argument(..., metavar="FILE...", help="Workload documents; policies, too."),
     format: Format = FormatOption,
 ) -> None:
     """Check workload documents: every error of every file, with its line, and each field without effect."""
     from harchos_infra.workload.diagnostic import DocumentError
-    from harchos_infra.workload.loader import load
 
     reports: list[dict[str, Any]] = []
     for file in files:
         try:
-            report = _accepted(load(file))
+            report = _checked_policy(file) if _is_policy(file) else _checked_workload(file)
         except DocumentError as error:
             report = _refused(file, error.diagnostics)
         reports.append(report)
@@ -39,7 +38,37 @@ def validate(
         raise typer.Exit(1)
 
 
-def _accepted(loaded: LoadedWorkload) -> dict[str, Any]:
+def _is_policy(file: Path) -> bool:
+    try:
+        return re.search(rb"^kind: *Policy\b", file.read_bytes(), re.M) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def _checked_policy(file: Path) -> dict[str, Any]:
+    from harchos_infra.catalog import Catalog
+    from harchos_infra.policy.loader import load_policy
+    from harchos_infra.policy.unknown import unknown_names
+
+    policy = load_policy(file)
+    for sentence in unknown_names(policy, Catalog.builtin()):
+        note(f"warning: {sentence}")
+    return {
+        "file": str(file),
+        "valid": True,
+        "name": policy.name,
+        "type": "policy",
+        "sha256": policy.sha256,
+        "errors": [],
+        "warnings": [],
+        "ignored": [],
+    }
+
+
+def _checked_workload(file: Path) -> dict[str, Any]:
+    from harchos_infra.workload.loader import load
+
+    loaded = load(file)
     return {
         "file": str(loaded.path),
         "valid": True,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Protocol
 
+from harchos_infra.catalog.live import LiveOffer as LiveOffer
+from harchos_infra.catalog.live import Quota as Quota
 from harchos_infra.errors import HarchosError
 
 WITH_HUBS = frozenset({"local"})
@@ -28,6 +33,23 @@ class Resource:
     """What a user recognises it by: a command line, a name."""
     price_usd_hour: float | None
     """None: this resource has no price of its own."""
+    region: str | None = None
+    """Region on a rented cloud; None for what is global there, and on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that hubs on a cloud need, and whether it is there."""
+
+    subject: str
+    """`credentials`, `mailbox`, `permissions`, `quota`…"""
+    ok: bool
+    what: str
+    """What was found, with names and numbers."""
+    hint: str | None = None
+    """What to do where it is missing: a command, or the least policy that grants it."""
+    required: bool = True
+    """False: hubs can be made without it."""
 
 
 class Cloud(Protocol):
@@ -54,12 +76,75 @@ class Cloud(Protocol):
         ...
 
 
+class RentedCloud(Cloud, Protocol):
+    """A cloud that rents machines. `identity` is `ACCOUNT PRINCIPAL`: the account is its first word.
+
+    Every method raises HarchosError where the cloud refuses, naming the region and the permission.
+    """
+
+    def regions(self) -> Sequence[str]:
+        """Return the regions that the account may use, by name."""
+        ...
+
+    def offers(self, region: str) -> Sequence[LiveOffer]:
+        """Return the GPU machines offered in a region, on both markets, with today's prices."""
+        ...
+
+    def quotas(self, region: str) -> Sequence[Quota]:
+        """Return the quotas that limit GPU machines in a region."""
+        ...
+
+    def check(self) -> Sequence[Finding]:
+        """Return what hubs here need and whether it is there; what is missing is no error."""
+        ...
+
+
+RENTED: tuple[str, ...] = ("aws", "gcp", "azure")
+"""Clouds that rent machines."""
+_ADAPTERS = {
+    "aws": ("harchos_infra.clouds.aws", "AwsCloud", "boto3"),
+    "gcp": ("harchos_infra.clouds.gcp", "GcpCloud", "google.cloud.compute_v1"),
+    "azure": ("harchos_infra.clouds.azure", "AzureCloud", "azure.mgmt.compute"),
+}
+
+
 def cloud(name: str) -> Cloud:
-    """Return the adapter of a provider."""
+    """Return the adapter of a provider; HarchosError where its SDK is not installed."""
     if name == "local":
         from harchos_infra.clouds.local import LocalCloud
 
         return LocalCloud()
-    raise HarchosError(
-        f"hubs on {name} come with a later release", hint="run the plan on this machine: add --rehearse"
-    )
+    return rented_cloud(name)
+
+
+def rented_cloud(name: str) -> RentedCloud:
+    """Return the adapter of a cloud that rents machines; HarchosError where its SDK is not installed."""
+    if name not in _ADAPTERS:
+        raise HarchosError(f"unknown cloud {name!r}", hint=f"known: {', '.join(RENTED)}")
+    module, adapter, sdk = _ADAPTERS[name]
+    if not _is_installed(sdk):
+        raise HarchosError(
+            f"{name} needs {sdk}, which is not installed", hint=f"pip install 'harchos-infra[{name}]'"
+        )
+    made: RentedCloud = getattr(import_module(module), adapter)()
+    return made
+
+
+def require_same_account(adapter: Cloud, recorded: str) -> None:
+    """Raise HarchosError unless `adapter` acts on the account of `recorded`, an earlier `identity()`.
+
+    Another user or role of the same account is the same: its listing shows the same hubs.
+    """
+    present = adapter.identity()
+    if present.split(" ")[0] != recorded.split(" ")[0]:
+        raise HarchosError(
+            f"the hub was made in {adapter.name} account {recorded}, but these credentials are of {present}",
+            hint="use credentials of the account that the hub is in; nothing was deleted",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

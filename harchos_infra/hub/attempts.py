@@ -100,7 +100,6 @@ class Attempts:
             ending = self._endings.now()
             if ending:
                 return self._end(ending)
-            self._board.retry()
             time.sleep(_TICK_S)
         return None
 

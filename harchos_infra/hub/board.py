@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,52 +12,59 @@ from harchos_infra.hub.masking import Mask
 from harchos_infra.hub.status import Status, now
 
 _RETRY_S = 2.0
+_TICK_S = 0.1
 
 
 class StatusBoard:
-    """One hub's status; safe to change from any thread."""
+    """One hub's status; safe to change from any thread, none of which waits for the mailbox.
+
+    The mailbox gets the latest status in a thread of its own; the hub's directory has each at once.
+    """
 
     def __init__(self, mailbox: Mailbox, directory: Directory) -> None:
         self._mailbox = mailbox
         self._directory = directory
         self._lock = threading.Lock()
-        self._pending = False
+        self._changed = threading.Condition(self._lock)
+        self._changes = 0
+        self._published = 0
         self.status = Status()
         self.mask = Mask(())
         self.change()
+        threading.Thread(target=self._publish_on, name="status", daemon=True).start()
 
     def change(self, *, only_from: str | None = None, **changes: Any) -> None:
-        """Set fields and publish, if the phase still is `only_from`; `retry` publishes what failed."""
-        with self._lock:
+        """Set fields and publish, if the phase still is `only_from`."""
+        with self._changed:
             if only_from not in (None, self.status.phase):
                 return
             for name, value in changes.items():
                 setattr(self.status, name, self.mask.text(value) if isinstance(value, str) else value)
-            self._publish()
-
-    def retry(self) -> None:
-        """Publish again what the mailbox did not take."""
-        with self._lock:
-            if self._pending:
-                self._publish()
+            try:
+                self._directory.write_status(self.status.to_json())
+            except OSError as error:
+                print(f"{now()} status.json in the hub's directory: {error}", flush=True)
+            self._changes += 1
+            self._changed.notify_all()
 
     def insist(self, give_up: Callable[[], bool]) -> None:
-        """Publish until it succeeds, or until `give_up` says so."""
-        self.retry()
-        while self._pending and not give_up():
-            time.sleep(_RETRY_S)
-            self.retry()
+        """Wait until the mailbox has the latest status, or until `give_up` says so."""
+        with self._changed:
+            while self._published < self._changes and not give_up():
+                self._changed.wait(_TICK_S)
 
-    def _publish(self) -> None:
-        document = self.status.to_json()
-        self._pending = True
-        try:
-            self._directory.write_status(document)
-        except OSError as error:
-            print(f"{now()} status.json in the hub's directory: {error}", flush=True)
-        try:
-            self._mailbox.put_json("status.json", document)
-        except MailboxError as error:
-            print(f"{now()} {error}", flush=True)
-            return
-        self._pending = False
+    def _publish_on(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._published < self._changes)
+                document, change = self.status.to_json(), self._changes
+            try:
+                self._mailbox.put_json("status.json", document)
+            except MailboxError as error:
+                print(f"{now()} {error}", flush=True)
+                with self._changed:
+                    self._changed.wait(_RETRY_S)
+                continue
+            with self._changed:
+                self._published = change
+                self._changed.notify_all()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, DamagedError, Item, download, regular_files, upload
+from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.status import now
 
@@ -70,6 +70,7 @@ class Checkpoints:
         self._directory = directory
         self._uploaded: tuple[tuple[str, int, int], ...] = ()
         self._last = 0
+        self._unfinished: tuple[int, tuple[tuple[str, int, int], ...], Uploads] | None = None
 
     def restore(self, say: Callable[[str], None]) -> int | None:
         """Fill the directory from the newest valid generation; return its number, None if there is none.
@@ -95,7 +96,8 @@ class Checkpoints:
     def upload(self) -> int | None:
         """Upload the directory as a new generation; None if it is empty or unchanged.
 
-        A file that changes meanwhile makes it start again. Raises ChangingError, MailboxError, OSError.
+        A file that changes meanwhile makes it start again; after MailboxError the next call goes on where
+        this one was. Raises ChangingError, MailboxError, OSError.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -111,14 +113,15 @@ class Checkpoints:
         if not signature or signature == self._uploaded:
             return None
         earlier = {*generations(self._mailbox), *self._started()}
-        number = max(earlier | {self._last}) + 1
-        items = [
-            upload(self._mailbox, self._directory, path, file_name(number, path)) for path, _, _ in signature
-        ]
+        if self._unfinished is None or self._unfinished[1] != signature:
+            number = max(earlier | {self._last}) + 1
+            self._unfinished = number, signature, Uploads(self._mailbox, self._directory)
+        number, _, uploads = self._unfinished
+        items = [uploads.upload(path, file_name(number, path)) for path, _, _ in signature]
         if self._signature() != signature:
             raise ChangingError("the checkpoint changed while it was uploaded")
         publish(self._mailbox, number, items)
-        self._uploaded, self._last = signature, number
+        self._uploaded, self._last, self._unfinished = signature, number, None
         self._forget([n for n in earlier if n <= number - _KEPT])
         return number
 

@@ -8,10 +8,12 @@ from types import FrameType
 
 from harchos_infra.hub import proc
 from harchos_infra.hub.control import Control
+from harchos_infra.hub.patience import OUTAGE_S
 from harchos_infra.hub.spot_notice import SpotNotice
 from harchos_infra.hub.ttl import Ttl
 
 EXPIRED_GRACE_S = 10.0
+_HURRIED_S = 10.0
 _JOB_SHARE = 0.5
 """Of the time until a spot machine goes: for the job to save; the rest is for the upload."""
 
@@ -59,6 +61,18 @@ class Endings:
         if self.control and self.control.end:
             return Ending("stopped", self.control.end, self.control.grace_s)
         return None
+
+    def may_wait(self, lost_s: float) -> bool:
+        """Return whether to go on trying to store something after `lost_s` seconds without the mailbox.
+
+        Not for long once the machine is about to go; to the last second of a spot notice.
+        """
+        if self._guard_died or self._ttl.left_s() <= 0:
+            return lost_s <= _HURRIED_S
+        notice = self.spot.notice if self.spot else None
+        if notice:
+            return notice.left_s() > 0
+        return lost_s <= (_HURRIED_S if self._signalled else OUTAGE_S)
 
     def _on_term(self, _number: int, _frame: FrameType | None) -> None:
         self._signalled = "the hub was asked to stop"

@@ -55,15 +55,27 @@ def regular_files(directory: Path) -> tuple[list[str], list[str]]:
     return sorted(found), sorted(refused)
 
 
-def upload(mailbox: Mailbox, directory: Path, path: str, name: str) -> Item:
-    """Upload one file as object `name`. Raises ChangingError, MailboxError, OSError."""
-    file = directory / path
-    before = _signature(file)
-    digest = sha256(file)
-    mailbox.put_file(name, file)
-    if _signature(file) != before:
-        raise ChangingError(f"{path} changed while it was uploaded")
-    return Item(path, before[0], digest)
+class Uploads:
+    """Files of a directory on their way to the mailbox; what is there and unchanged is not sent again."""
+
+    def __init__(self, mailbox: Mailbox, directory: Path) -> None:
+        self._mailbox = mailbox
+        self._directory = directory
+        self._arrived: dict[str, tuple[tuple[int, int, int], Item]] = {}
+
+    def upload(self, path: str, name: str) -> Item:
+        """Upload one file as object `name`. Raises ChangingError, MailboxError, OSError."""
+        file = self._directory / path
+        before = _signature(file)
+        signature, item = self._arrived.get(name, (None, None))
+        if item and signature == before:
+            return item
+        digest = sha256(file)
+        self._mailbox.put_file(name, file)
+        if _signature(file) != before:
+            raise ChangingError(f"{path} changed while it was uploaded")
+        self._arrived[name] = before, Item(path, before[0], digest)
+        return self._arrived[name][1]
 
 
 def download(mailbox: Mailbox, name: str, item: Item, directory: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 SCHEMA = "harchos.job/1"
 _POLICIES = ("exact", "exact-or-host", "host")
 _ENGINES = ("auto", "podman", "docker", "none")
+SECRET_STORES = ("ssm", "gcpsm", "azkv")
+"""Schemes of references to secrets (`secret_reference.py`)."""
 
 
 class JobError(Exception):
@@ -59,6 +61,8 @@ class Job:
     engine: str
     env: dict[str, str]
     secret_names: tuple[str, ...]
+    secret_refs: dict[str, str]
+    """Where those secrets are read from that the controller did not send itself."""
     workdir: bool
     cpus: float | None
     memory_gib: float | None
@@ -87,6 +91,7 @@ class Job:
             engine=document.choice("engine", _ENGINES),
             env=_environment(document),
             secret_names=tuple(document.get("secret_names", list)),
+            secret_refs=_secret_refs(document),
             workdir=document.get("workdir", bool),
             cpus=resources.optional("cpus", float),
             memory_gib=resources.optional("memory_gib", float),
@@ -148,6 +153,17 @@ def _environment(document: _Fields) -> dict[str, str]:
         if not isinstance(value, str) or "\0" in value or not name or "=" in name:
             raise JobError(f"job.json: env {name!r} is not a name with a text")
     return env
+
+
+def _secret_refs(document: _Fields) -> dict[str, str]:
+    refs: dict[str, Any] = document.optional("secret_refs", dict) or {}
+    names = document.get("secret_names", list)
+    for name, reference in refs.items():
+        if not isinstance(reference, str) or reference.partition("://")[0] not in SECRET_STORES:
+            raise JobError(f"job.json: secret_refs {name!r} is not a reference to {', '.join(SECRET_STORES)}")
+        if name not in names:
+            raise JobError(f"job.json: secret_refs {name!r} is not among secret_names")
+    return refs
 
 
 def _checkpoint(document: _Fields) -> Checkpoint | None:

@@ -1,36 +1,36 @@
 """The job's merged output, masked, as consecutive objects `logs/00000001.log` …, at most a second old.
 
-Reading never waits for the mailbox: what cannot be uploaded yet is kept in memory, up to a bound beyond
-which the oldest goes and a line says how much was lost. The pipe is drained by its own thread.
+Reading never waits for the mailbox: what cannot be uploaded yet waits on this machine's disk. Where that is
+full the oldest goes, and a line says how much was lost. The pipe is drained by its own thread.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from collections import deque
+from pathlib import Path
 
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.masking import Mask
+from harchos_infra.hub.patience import Patience
+from harchos_infra.hub.series import Series
+from harchos_infra.hub.spool import Spool
 
 CHUNK_BYTES = 1 << 20
-BUFFER_BYTES = 64 << 20
 PERIOD_S = 0.5
 _READ_BYTES = 1 << 16
 
 
 class LogShipper:
-    """Collects output from any number of pipes and ships it in order."""
+    """Collects output from any number of pipes and ships it in order; `directory` holds what waits."""
 
-    def __init__(self, mailbox: Mailbox, mask: Mask) -> None:
-        self._mailbox = mailbox
+    def __init__(self, mailbox: Mailbox, mask: Mask, directory: Path) -> None:
+        self._series = Series(mailbox, "logs", ".log")
         self._mask = mask
-        self._chunks: deque[bytes] = deque()
-        self._held = 0
-        self._lost = 0
+        self._spool = Spool(directory)
+        self._chunk = b""
+        """Taken from the spool and not known to be stored; it is tried again as it is."""
         self._failing = False
-        self._next = 1 + max((_number(e.name) for e in mailbox.list("logs")), default=0)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._ship_on, name="logs", daemon=True)
@@ -46,15 +46,18 @@ class LogShipper:
         thread.start()
         return thread
 
-    def close(self, timeout_s: float) -> str | None:
-        """Ship what is left; return None, or what was lost because it could not be shipped in time."""
+    def close(self, patience: Patience) -> str | None:
+        """Ship what is left; return None, or what was lost because it could not be shipped."""
         self._closed.set()
         self._thread.join()
-        until = time.monotonic() + timeout_s
-        while self._chunks and time.monotonic() < until:
-            time.sleep(PERIOD_S)
+        while left := self._left():
             self._ship()
-        return f"{self._held} bytes of output could not be stored" if self._chunks else None
+            if self._left() < left:
+                patience.reached()
+            elif not patience.wait():
+                return f"{left} bytes of output could not be stored"
+        self._spool.close()
+        return None
 
     def _read_on(self, descriptor: int) -> None:
         mask = self._mask.stream()
@@ -64,15 +67,12 @@ class LogShipper:
         self._add(mask.close())
 
     def _add(self, data: bytes) -> None:
-        if not data:
-            return
         with self._lock:
-            self._chunks.append(data)
-            self._held += len(data)
-            while self._held > BUFFER_BYTES:
-                dropped = len(self._chunks.popleft())
-                self._held -= dropped
-                self._lost += dropped
+            self._spool.add(data)
+
+    def _left(self) -> int:
+        with self._lock:
+            return len(self._spool) + len(self._chunk)
 
     def _ship_on(self) -> None:
         while not self._closed.wait(PERIOD_S):
@@ -80,42 +80,23 @@ class LogShipper:
         self._ship()
 
     def _ship(self) -> None:
-        """Upload full chunks and one that is not; what fails is taken back and tried next time."""
-        while chunk := self._take():
+        """Upload full chunks and one that is not, until one fails."""
+        while chunk := self._chunk or self._take():
+            self._chunk = chunk
             try:
-                self._mailbox.put(f"logs/{self._next:08}.log", chunk)
+                self._series.append(chunk)
             except MailboxError as error:
-                with self._lock:
-                    self._chunks.appendleft(chunk)
-                    self._held += len(chunk)
                 if not self._failing:
                     self._failing = True
-                    self.note(f"output is kept in memory: {error}")
+                    self.note(f"output is kept on this machine until the mailbox takes it: {error}")
                 return
+            self._chunk = b""
             self._failing = False
-            self._next += 1
             if len(chunk) < CHUNK_BYTES:
                 return
 
     def _take(self) -> bytes:
         with self._lock:
-            parts: list[bytes] = []
-            size = 0
-            if self._lost:
-                parts.append(f"\n[harchos] {self._lost} bytes of output were lost here\n".encode())
-                self._lost = 0
-            while self._chunks and size < CHUNK_BYTES:
-                part = self._chunks.popleft()
-                room = CHUNK_BYTES - size
-                if len(part) > room:
-                    self._chunks.appendleft(part[room:])
-                    part = part[:room]
-                parts.append(part)
-                size += len(part)
-            self._held -= size
-            return b"".join(parts)
-
-
-def _number(name: str) -> int:
-    digits = name.removeprefix("logs/").removesuffix(".log")
-    return int(digits) if digits.isdigit() else 0
+            lost, self._spool.lost = self._spool.lost, 0
+            gap = f"\n[harchos] {lost} bytes of output were lost here\n".encode() if lost else b""
+            return gap + self._spool.take(CHUNK_BYTES)

@@ -84,14 +84,13 @@ class Mailbox:
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless it exists; return whether it was written.
 
-        Of many that create the same object at once, at most one gets True. After a lost answer none may,
-        though the object is there: compare its content where that matters.
+        Of many that create the same object at once, one gets True. It is not tried again: after MailboxError
+        it may be there, so compare its content when a second call gives False.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         key = self._key(name)
-        # Not tried again: after a lost answer the second try would find its own object and report False.
         try:
             self._try(
                 f"create {name}",
@@ -116,7 +115,7 @@ class Mailbox:
         def upload() -> None:
             obstore.put(self._store(BULK_S), key, path, **_parts(path.stat().st_size))
 
-        self._try(f"write {name}", upload)
+        self._try(f"write {name}", upload, absent=True)
 
     def put_stream(self, name: str, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Write an object from chunks; if they end with an exception, there is no object, and it is raised.
@@ -157,7 +156,9 @@ class Mailbox:
 
         key = self._key(name)
         try:
-            return self._try(f"read {name}", lambda: bytes(obstore.get(self._store(QUICK_S), key).bytes()))
+            return self._try(
+                f"read {name}", lambda: bytes(obstore.get(self._store(QUICK_S), key).bytes()), absent=True
+            )
         except FileNotFoundError:
             return None
 
@@ -177,7 +178,7 @@ class Mailbox:
                     pass
 
         try:
-            self._try(f"read {name}", download)
+            self._try(f"read {name}", download, absent=True)
         except FileNotFoundError:
             path.unlink(missing_ok=True)
             return False
@@ -185,9 +186,14 @@ class Mailbox:
 
     def stream(self, name: str) -> Iterator[bytes]:
         """Yield an object's content in order, all of one version. Raises FileNotFoundError, MailboxError."""
+        from obstore.exceptions import PreconditionError
+
         size, etag = self._head(name)
-        for start in range(0, size, _RANGE_BYTES):
-            yield self._range(name, start, min(start + _RANGE_BYTES, size), etag)
+        try:
+            for start in range(0, size, _RANGE_BYTES):
+                yield self._range(name, start, min(start + _RANGE_BYTES, size), etag)
+        except PreconditionError as error:
+            raise MailboxError(f"{name} in {self.url} changed while it was read", transient=True) from error
 
     def put_json(self, name: str, value: Any) -> None:
         """Write a value as JSON."""
@@ -231,30 +237,13 @@ class Mailbox:
             key=lambda entry: entry.name,
         )
 
-    def series(self, folder: str, suffix: str, first: int = 1) -> Iterator[bytes]:
-        """Yield `<folder>/00000001<suffix>` and what follows, to the first number that is not there.
-
-        Asks by name, so that a listing that lags behind hides nothing.
-        """
-        while (data := self.get(f"{folder}/{first:08}{suffix}")) is not None:
-            yield data
-            first += 1
-
-    def next_number(self, folder: str, suffix: str) -> int:
-        """Return the first number after those that are used in a series, listed or not."""
-        used = [_number(entry.name, folder, suffix) for entry in self.list(folder)]
-        number = max(used, default=0) + 1
-        while self.exists(f"{folder}/{number:08}{suffix}"):
-            number += 1
-        return number
-
     def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
         import obstore
 
         key = self._key(name)
         try:
-            self._try(f"delete {name}", lambda: obstore.delete(self._store(QUICK_S), key))
+            self._try(f"delete {name}", lambda: obstore.delete(self._store(QUICK_S), key), absent=True)
         except FileNotFoundError:
             return
 
@@ -267,7 +256,11 @@ class Mailbox:
         import obstore
 
         start, end = source._key(source_name), self._key(name)
-        self._try(f"copy {source_name} to {name}", lambda: obstore.copy(self._store(BULK_S), start, end))
+        self._try(
+            f"copy {source_name} to {name}",
+            lambda: obstore.copy(self._store(BULK_S), start, end),
+            absent=True,
+        )
 
     @property
     def _place(self) -> Place:
@@ -294,11 +287,13 @@ class Mailbox:
         import obstore
 
         key = self._key(name)
-        meta = self._try(f"look at {name}", lambda: obstore.head(self._store(QUICK_S), key))
+        meta = self._try(f"look at {name}", lambda: obstore.head(self._store(QUICK_S), key), absent=True)
         return meta["size"], meta["e_tag"]
 
     def _range(self, name: str, start: int, end: int, etag: str | None) -> bytes:
+        """Read a part of the version that `etag` names. Raises PreconditionError if it is there no more."""
         import obstore
+        from obstore.exceptions import PreconditionError
 
         key = self._key(name)
 
@@ -309,7 +304,7 @@ class Mailbox:
                 raise OSError(f"{len(data)} bytes came instead of {end - start}")
             return data
 
-        return self._try(f"read {name}", fetch)
+        return self._try(f"read {name}", fetch, absent=True, answers=(PreconditionError,))
 
     def _try(
         self,
@@ -317,10 +312,11 @@ class Mailbox:
         action: Callable[[], _T],
         *,
         attempts: int = _ATTEMPTS,
+        absent: bool = False,
         answers: tuple[type[Exception], ...] = (),
         give_up: Callable[[], bool] = lambda: False,
     ) -> _T:
-        """Do it up to three times; `answers` and FileNotFoundError are answers, not failures."""
+        """Do it up to three times; `answers`, and with `absent` FileNotFoundError, are no failures."""
         for attempt in range(1, attempts + 1):
             try:
                 return action()
@@ -330,10 +326,12 @@ class Mailbox:
                 if isinstance(error, answers):
                     raise
                 failure = explain(error, self._place)
-                if failure.missing:
+                if absent and failure.missing:
                     raise FileNotFoundError(what) from error
                 if failure.region_is_wrong and self._moved():
-                    return self._try(what, action, attempts=attempts, answers=answers, give_up=give_up)
+                    return self._try(
+                        what, action, attempts=attempts, absent=absent, answers=answers, give_up=give_up
+                    )
                 if attempt == attempts or not failure.transient or give_up():
                     raise self._error(what, failure) from error
                 time.sleep(_PAUSE_S * attempt)
@@ -404,11 +402,6 @@ def can_hold(name: str) -> bool:
 def _parts(size: int) -> dict[str, Any]:
     """Return how an object of this size is sent; a store takes ten thousand parts at most."""
     return {"chunk_size": max(_PART_BYTES, -(-size // 9000)), "max_concurrency": _AT_ONCE}
-
-
-def _number(name: str, folder: str, suffix: str) -> int:
-    digits = name.removeprefix(f"{folder}/").removesuffix(suffix)
-    return int(digits) if digits.isdigit() else 0
 
 
 def _part(text: str) -> str:

@@ -175,8 +175,10 @@ def _aws_profile(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
+        if not environment.get("AWS_PROFILE"):
+            return {}  # an image may bring a configuration; the instance's role is what counts there
         raise UrlError(
-            "the AWS credentials are in a profile, which needs boto3: pip install 'harchos-infra[aws]', "
+            "AWS_PROFILE is set, but a profile needs boto3: pip install 'harchos-infra[aws]', "
             "or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     try:

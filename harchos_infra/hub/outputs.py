@@ -1,27 +1,39 @@
-"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`."""
+"""The job's outputs in the mailbox: files first, then the manifest `outputs.json`.
+
+What the hub before had put out lies under `carried/`, its manifest is `carried.json`: a hub that dies while
+it stores its own leaves that whole.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from harchos_infra.hub.files import ChangingError, Item, download, regular_files, upload
+from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 
 UNITS = "units.json"
 
 
-def upload_outputs(mailbox: Mailbox, directory: Path) -> list[str]:
-    """Upload `$HARCHOS_OUTPUT_DIR`; return what was refused. Raises MailboxError, OSError."""
-    found, refused = regular_files(directory)
-    items = []
-    for path in found:
-        try:
-            items.append(upload(mailbox, directory, path, f"outputs/{path}"))
-        except ChangingError:
-            items.append(upload(mailbox, directory, path, f"outputs/{path}"))
-    mailbox.put_json("outputs.json", [item.to_json() for item in items])
-    return refused
+class Outputs:
+    """`$HARCHOS_OUTPUT_DIR` of one job."""
+
+    def __init__(self, mailbox: Mailbox, directory: Path) -> None:
+        self._mailbox = mailbox
+        self._directory = directory
+        self._uploads = Uploads(mailbox, directory)
+
+    def upload(self) -> list[str]:
+        """Upload what is there; return what was refused. Raises MailboxError, OSError: then call again."""
+        found, refused = regular_files(self._directory)
+        items = []
+        for path in found:
+            try:
+                items.append(self._uploads.upload(path, f"outputs/{path}"))
+            except ChangingError:
+                items.append(self._uploads.upload(path, f"outputs/{path}"))
+        self._mailbox.put_json("outputs.json", [item.to_json() for item in items])
+        return refused
 
 
 def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
@@ -32,12 +44,15 @@ def restore_outputs(mailbox: Mailbox, directory: Path) -> int:
     try:
         items = [
             Item(str(o["path"]), int(o["bytes"]), str(o["sha256"]))
-            for o in mailbox.get_json("outputs.json") or []
+            for o in mailbox.get_json("carried.json") or []
         ]
     except (TypeError, KeyError, ValueError) as error:
-        raise MailboxError("outputs.json cannot be read") from error
-    for item in items:
-        download(mailbox, f"outputs/{item.path}", item, directory)
+        raise MailboxError("carried.json cannot be read") from error
+    try:
+        for item in items:
+            download(mailbox, f"carried/{item.path}", item, directory)
+    except DamagedError as error:
+        raise MailboxError(f"carried outputs in {mailbox.url}: {error}") from error
     return len(items)
 
 

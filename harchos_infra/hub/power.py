@@ -8,6 +8,8 @@ import time
 
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.meters import Channel
+from harchos_infra.hub.patience import Patience
+from harchos_infra.hub.series import Series
 from harchos_infra.hub.status import now
 
 _UPLOAD_S = 5.0
@@ -20,21 +22,24 @@ class PowerSampler:
     """
 
     def __init__(self, mailbox: Mailbox, gpu: Channel, cpu: Channel, sample_s: float) -> None:
-        self._mailbox = mailbox
         self._gpu = gpu
         self._cpu = cpu
         self._sample_s = max(0.1, sample_s)
         self._lines: list[str] = []
-        self._next = 1 + len(mailbox.list("power"))
+        self._series = Series(mailbox, "power", ".jsonl")
+        self._chunk = b""
+        """Lines that are not known to be stored; they are tried again as they are."""
         self._last_at = self._last_upload = time.monotonic()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._sample_on, name="power", daemon=True)
         self._thread.start()
 
-    def close(self, timeout_s: float) -> None:
+    def close(self, patience: Patience) -> None:
         """Take the last sample and upload it."""
         self._closed.set()
-        self._thread.join(timeout_s)
+        self._thread.join()
+        while not self._upload() and patience.wait():
+            pass
 
     def _sample_on(self) -> None:
         while not self._closed.wait(self._sample_s):
@@ -42,7 +47,6 @@ class PowerSampler:
             if time.monotonic() - self._last_upload >= _UPLOAD_S:
                 self._upload()
         self._sample()
-        self._upload()
 
     def _sample(self) -> None:
         gpu_joules, gpu_basis, gpu_by = self._gpu.step()
@@ -59,17 +63,16 @@ class PowerSampler:
         }
         self._lines.append(json.dumps(line))
 
-    def _upload(self) -> None:
+    def _upload(self) -> bool:
         """Write the lines; what fails is kept for the next time."""
         self._last_upload = time.monotonic()
-        if not self._lines:
-            return
-        taken = len(self._lines)
-        try:
-            self._mailbox.put(
-                f"power/{self._next:08}.jsonl", ("\n".join(self._lines[:taken]) + "\n").encode()
-            )
-        except MailboxError:
-            return
-        self._next += 1
-        del self._lines[:taken]
+        while self._chunk or self._lines:
+            if not self._chunk:
+                self._chunk = ("\n".join(self._lines) + "\n").encode()
+                self._lines.clear()
+            try:
+                self._series.append(self._chunk)
+            except MailboxError:
+                return False
+            self._chunk = b""
+        return True

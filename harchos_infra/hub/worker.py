@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,7 +27,8 @@ from harchos_infra.hub.log_shipper import LogShipper
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.masking import Mask
 from harchos_infra.hub.meters import cpu_channel, gpu_channel
-from harchos_infra.hub.outputs import reported_units, restore_outputs, upload_outputs
+from harchos_infra.hub.outputs import Outputs, reported_units, restore_outputs
+from harchos_infra.hub.patience import Patience
 from harchos_infra.hub.power import PowerSampler
 from harchos_infra.hub.runner import Runner, RunnerError
 from harchos_infra.hub.runners import choose_runner
@@ -36,9 +38,7 @@ from harchos_infra.hub.ttl import Ttl
 from harchos_infra.hub.workdir import unpack
 
 _JOB_WAIT_S = 15.0
-_STORE_S = 60.0
-_STORE_HURRIED_S = 10.0
-_STORE_PAUSE_S = 2.0
+_CHECKPOINT_RETRY_S = 15.0
 _CLOSE_S = 10.0
 _INSIST_S = 10.0
 _TOKENS_S = 2.0
@@ -55,12 +55,15 @@ class Worker:
         self._endings = Endings(Ttl.parse(identity.expires))
         if identity.cloud != "local":
             self._endings.spot = SpotNotice(identity.cloud)
+        self._patience = Patience(self._endings.may_wait)
         self._cgroup = Cgroup(identity.hub)
         self._cgroup.create()
         self._cgroup.join("agent")
         self._checkpoint_directory = directory.checkpoints
         self._tokens = service.Tokens()
         self._looking = threading.Lock()
+        self._checkpoint_due = 0.0
+        self._checkpoint_failing = False
 
     def run(self) -> None:
         """Carry out the job; every way it can end is in the final status."""
@@ -75,8 +78,8 @@ class Worker:
             traceback.print_exc()
             phase, reason = "failed", f"the agent failed: {type(error).__name__}: {error}"
         self._board.change(phase=phase, reason=reason, finished_at=now())
-        soonest = time.monotonic() + _INSIST_S
-        self._board.insist(lambda: time.monotonic() > soonest and self._endings.now() is not None)
+        since = time.monotonic()
+        self._board.insist(lambda: self._may_give_up(time.monotonic() - since))
         heartbeat.close(_CLOSE_S)
 
     def _carry_out(self) -> tuple[str, str | None]:
@@ -85,20 +88,24 @@ class Worker:
         self._board.mask = Mask(
             value for name in job.secret_names if (value := secrets.get(name) or job.env.get(name))
         )
-        logs = LogShipper(self._mailbox, self._board.mask)
-        power = PowerSampler(
-            self._mailbox,
-            gpu_channel(job.power_model),
-            cpu_channel(job.power_model, self._cpu_seconds),
-            job.sample_s,
+        logs = self._patience.insist(
+            lambda: LogShipper(self._mailbox, self._board.mask, self._directory.path / "spool")
+        )
+        power = self._patience.insist(
+            lambda: PowerSampler(
+                self._mailbox,
+                gpu_channel(job.power_model),
+                cpu_channel(job.power_model, self._cpu_seconds),
+                job.sample_s,
+            )
         )
         self._endings.control = Control(self._mailbox)
         try:
             phase, reason = self._run_and_store(job, secrets, logs)
         except (JobError, MailboxError, OSError) as error:
             phase, reason = "failed", str(error)
-        power.close(_CLOSE_S)
-        return phase, _join(reason, logs.close(self._store_s()))
+        power.close(self._patience)
+        return phase, _join(reason, logs.close(self._patience))
 
     def _run_and_store(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
         self._prepare(job, logs)
@@ -137,22 +144,37 @@ class Worker:
         return attempts.run()
 
     def _wait_for_job(self) -> Any:
-        until = time.monotonic() + _JOB_WAIT_S
-        while time.monotonic() < until and not self._endings.now():
-            document = self._mailbox.get_json("job.json")
+        until: float | None = None
+        while not self._endings.now() and (until is None or time.monotonic() < until):
+            document = self._patience.insist(lambda: self._mailbox.get_json("job.json"))
             if document is not None:
                 return document
+            until = until or time.monotonic() + _JOB_WAIT_S
             time.sleep(0.2)
         raise JobError(f"there is no job.json in {self._mailbox.url} for hub {self._identity.hub}")
 
     def _take_secrets(self, job: Job) -> dict[str, str]:
-        """Read the secrets and delete them, before anything of the job runs."""
-        values = self._mailbox.get_json("secrets.json") or {}
-        self._mailbox.delete("secrets.json")
+        """Read the secrets, and delete those that were sent, before anything of the job runs."""
+        values = self._patience.insist(lambda: self._mailbox.get_json("secrets.json")) or {}
+        self._patience.insist(lambda: self._mailbox.delete("secrets.json"))
+        if job.secret_refs:
+            values |= self._read_secrets(job.secret_refs)
         missing = [name for name in job.secret_names if name not in values and name not in job.env]
         if missing:
             raise JobError(f"secret {', '.join(missing)} was not sent, or an earlier agent took it")
         return {str(name): str(value) for name, value in values.items()}
+
+    def _read_secrets(self, references: Mapping[str, str]) -> dict[str, str]:
+        """Read secrets from the cloud's store with the machine's identity."""
+        from harchos_infra.hub.secret_reference import SecretError, read_secret
+
+        found = {}
+        for name, reference in references.items():
+            try:
+                found[name] = read_secret(reference, stopped=lambda: self._endings.now() is not None)
+            except SecretError as error:
+                raise JobError(f"secret {name} cannot be read from {error}") from None
+        return found
 
     def _prepare(self, job: Job, logs: LogShipper) -> None:
         """Make the job's directories anew, unpack its files, restore its last checkpoint."""
@@ -162,7 +184,7 @@ class Worker:
             path.mkdir()
         if job.workdir:
             archive = directory.path / "workdir.tar.gz"
-            if not self._mailbox.get_file("workdir.tar.gz", archive):
+            if not self._patience.insist(lambda: self._mailbox.get_file("workdir.tar.gz", archive)):
                 raise JobError("workdir.tar.gz is not in the mailbox")
             unpack(archive, directory.work)
             archive.unlink()
@@ -174,10 +196,10 @@ class Worker:
                 )
             self._checkpoint_directory.mkdir(parents=True, exist_ok=True)
         self._checkpoints = Checkpoints(self._mailbox, self._checkpoint_directory)
-        restored = self._checkpoints.restore(logs.note)
+        restored = self._patience.insist(lambda: self._checkpoints.restore(logs.note))
         if restored is not None:
             logs.note(f"checkpoint {restored} restored")
-        outputs = restore_outputs(self._mailbox, directory.outputs)
+        outputs = self._patience.insist(lambda: restore_outputs(self._mailbox, directory.outputs))
         if outputs:
             logs.note(f"outputs so far restored: {outputs} {'file' if outputs == 1 else 'files'}")
 
@@ -197,9 +219,15 @@ class Worker:
 
     def _watches(self, job: Job, logs: LogShipper) -> list[Watch]:
         watches: list[Watch] = []
-        if job.checkpoint and job.checkpoint.interval_s:
+        interval_s = job.checkpoint.interval_s if job.checkpoint else None
+        if interval_s:
+            self._checkpoint_due = time.monotonic() + interval_s
             watches.append(
-                Repeated("checkpoint", job.checkpoint.interval_s, lambda: self._upload_checkpoint(logs))
+                Repeated(
+                    "checkpoint",
+                    min(interval_s, _CHECKPOINT_RETRY_S),
+                    lambda: self._upload_checkpoint(logs, interval_s),
+                )
             )
         if job.service:
             watches.append(
@@ -213,12 +241,19 @@ class Worker:
             watches.append(Repeated("tokens", _TOKENS_S, lambda: self._look_at_tokens(job)))
         return watches
 
-    def _upload_checkpoint(self, logs: LogShipper) -> bool:
+    def _upload_checkpoint(self, logs: LogShipper, interval_s: float) -> bool:
+        """Upload when it is due; what fails is due until it succeeds."""
+        if time.monotonic() < self._checkpoint_due:
+            return True
         try:
             number = self._checkpoints.upload()
         except (MailboxError, OSError, ChangingError) as error:
-            logs.note(f"checkpoint was not uploaded, and is tried again: {error}")
+            if not self._checkpoint_failing:
+                logs.note(f"checkpoint was not uploaded, and is tried again: {error}")
+            self._checkpoint_failing = True
             return True
+        self._checkpoint_failing = False
+        self._checkpoint_due = time.monotonic() + interval_s
         if number is not None:
             logs.note(f"checkpoint {number} uploaded")
         return True
@@ -243,24 +278,26 @@ class Worker:
         units = reported_units(self._directory.outputs)
         if units:
             self._board.change(units={**self._board.status.units, **units})
-        since = time.monotonic()
+        outputs = Outputs(self._mailbox, self._directory.outputs)
         while True:
             try:
                 self._checkpoints.upload()
-                refused = upload_outputs(self._mailbox, self._directory.outputs)
+                refused = outputs.upload()
+                self._patience.reached()
                 break
             except (MailboxError, OSError, ChangingError) as error:
-                if time.monotonic() - since > self._store_s():
+                if not self._patience.wait():
                     phase = "failed" if phase == "succeeded" else phase
                     return phase, _join(reason, f"outputs could not be stored: {error}")
-                time.sleep(_STORE_PAUSE_S)
         for path in refused:
             logs.note(f"output {path} is not stored: it is no regular file, or no object can have its name")
         return phase, reason
 
-    def _store_s(self) -> float:
-        """Return how long to go on trying to store something: not for long once the hub is to end."""
-        return _STORE_S if self._endings.now() is None else _STORE_HURRIED_S
+    def _may_give_up(self, trying_s: float) -> bool:
+        """Return whether the final status need not be tried any longer; without an end in sight it is."""
+        return (
+            trying_s > _INSIST_S and self._endings.now() is not None and not self._endings.may_wait(trying_s)
+        )
 
     def _cpu_seconds(self) -> float:
         used = self._cgroup.cpu_seconds()

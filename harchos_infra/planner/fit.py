@@ -11,6 +11,7 @@ from typing import NamedTuple
 from harchos_infra.catalog import Catalog, Offer, Region
 from harchos_infra.catalog.gpu import matches
 from harchos_infra.planner.request import Request
+from harchos_infra.policy.breach import REASONS as POLICY_REASONS
 
 
 class Miss(NamedTuple):
@@ -22,12 +23,15 @@ class Miss(NamedTuple):
 
 Misses = tuple[Miss, ...]
 
-PLACE_REASONS = frozenset({"provider", "region", "country", "latency", "latency-unknown"})
-"""Constraints on where; the home baseline is not held to them."""
+PLACE_REASONS = POLICY_REASONS | {"provider", "region", "country", "latency", "latency-unknown"}
+"""Constraints on where; the home baseline is not held to them, and to no policy."""
 
 
 def fit(request: Request, catalog: Catalog) -> list[Misses]:
-    """Return what each of the catalogue's offers fails, machine before market before place; in its order."""
+    """Return what each of the catalogue's offers fails, machine before market before place before policy.
+
+    In the catalogue's order.
+    """
     places: dict[tuple[str, str], Misses] = {}
     machines: dict[tuple[str, str], Misses] = {}
     unknown_data = tuple(Miss(name, sentence) for name, sentence in request.unknown if name == "data-region")
@@ -40,8 +44,34 @@ def fit(request: Request, catalog: Catalog) -> list[Misses]:
         machine = offer.provider, offer.instance_type
         if machine not in machines:
             machines[machine] = tuple(_machine(request, offer))
-        verdicts.append(unknown_data + machines[machine] + markets[offer.market] + places[there])
-    return verdicts
+        now = tuple(_available(request, catalog, offer)) if catalog.availability else ()
+        verdicts.append(unknown_data + machines[machine] + markets[offer.market] + places[there] + now)
+    if request.policy is None:
+        return verdicts
+    from harchos_infra.planner.policing import of_offers
+
+    refused = of_offers(request.policy, catalog)
+    return [misses + request.refused + more for misses, more in zip(verdicts, refused, strict=True)]
+
+
+def _available(request: Request, catalog: Catalog, offer: Offer) -> Iterator[Miss]:
+    """Yield what the cloud itself said against an offer when it was asked."""
+    availability = catalog.availability
+    if availability.is_offered(offer) is False:
+        yield Miss(
+            "not-offered", f"not in {offer.region} when {offer.provider} was asked{_day(catalog, offer)}"
+        )
+        return
+    quota = availability.short_of(offer, request.nodes)
+    if quota is not None:
+        need = quota.need(offer, request.nodes)
+        yield Miss(
+            "quota", f"{quota.name}: {quota.limit:g} {quota.unit}, {need:g} needed{_day(catalog, offer)}"
+        )
+
+
+def _day(catalog: Catalog, offer: Offer) -> str:
+    return f" ({catalog.availability.asked_at(offer):%Y-%m-%d})"
 
 
 def _market(request: Request, market: str) -> Iterator[Miss]:

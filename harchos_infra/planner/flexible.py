@@ -29,6 +29,7 @@ from harchos_infra.planner.estimate import Estimates
 from harchos_infra.planner.moving import Moves, moved
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.pausing import paused, rates
+from harchos_infra.planner.policing import is_unsearched
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.resizing import fixed_counts, resized
 from harchos_infra.planner.variants import extended
@@ -92,8 +93,8 @@ class _Search:
             if self.moves is not None:
                 courses = self._move(theta, self._best(estimates, theta))
                 estimates = extended(estimates, courses, self.moves)
-        budget = self._request.spec.budget
-        if budget.max_cost_usd is not None or budget.max_carbon_kg is not None:
+        request = self._request
+        if min(request.max_cost_usd, request.max_carbon_g) < np.inf or request.policy is not None:
             estimates = self._within_budgets(estimates)
         best = self._best(estimates, self._theta)
         self.gap = max(1 - self._bound / best, 0.0) if 0 < best < np.inf else 0.0
@@ -133,17 +134,25 @@ class _Search:
         return float(score.min(initial=np.inf))
 
     def _breaks(self, estimates: Estimates) -> NDArray[np.bool_]:
-        """Tell of each entry whether it breaks the budgets, carbon and cost: shape (2, entries)."""
-        budget = self._request.spec.budget
-        most_g = np.inf if budget.max_carbon_kg is None else budget.max_carbon_kg * 1000
-        most_usd = np.inf if budget.max_cost_usd is None else budget.max_cost_usd
-        return np.stack([estimates.gco2e(estimates.best_mean) > most_g, estimates.cost_usd > most_usd])
+        """Tell of each entry whether it breaks carbon budget, cost budget, other limits: (3, entries)."""
+        request = self._request
+        return np.stack(
+            [
+                estimates.gco2e(estimates.best_mean) > request.max_carbon_g,
+                estimates.cost_usd > request.max_cost_usd,
+                is_unsearched(request, estimates),
+            ]
+        )
 
     def _within_budgets(self, estimates: Estimates) -> Estimates:
-        """Search theta wherever an entry is better than all within the budgets but breaks one of them."""
+        """Search theta wherever an entry is better than all within the budgets but breaks one of them.
+
+        For the policy's limits of price, intensity and time to live nothing is searched: what such an entry
+        scores bounds what its candidate could.
+        """
         score, breaks = self._score(estimates, self._theta), self._breaks(estimates)
         best = self._best(estimates, self._theta)
-        keeps = _keeps(estimates, breaks) | (self._request.scaling is not None)
+        keeps = _keeps(estimates, breaks[:2]) | (self._request.scaling is not None)
         searched: set[int] = set()
         for entry in np.argsort(score, kind="stable").tolist():
             if not score[entry] < best:
@@ -154,6 +163,9 @@ class _Search:
             if not breaks[:, entry].any() or member in searched or not (member == _MOVES or keeps[member]):
                 continue
             searched.add(member)
+            if not breaks[:2, entry].any():
+                self._bound = min(self._bound, float(score[entry]))
+                continue
             solve = partial(self._moved, estimates) if member == _MOVES else self._of_member(member)
             found, least = self._search(bool(breaks[0, entry]), solve)
             self._bound = min(self._bound, least)
@@ -209,13 +221,13 @@ class _Search:
 
     def _least(self, is_too_dirty: bool, theta: float, score: float, usd: float) -> float:
         """Return what every schedule within the budget scores at least, by the best one under `theta`."""
-        budget = self._request.spec.budget
+        most_g, most_usd = self._request.max_carbon_g, self._request.max_cost_usd
         gco2e = score - self._theta * usd
-        if is_too_dirty and budget.max_carbon_kg is not None and theta > 0:
+        if is_too_dirty and most_g < np.inf and theta > 0:
             weight = self._theta / theta
-            return weight * (gco2e + theta * usd) - (weight - 1) * budget.max_carbon_kg * 1000
-        if not is_too_dirty and budget.max_cost_usd is not None:
-            return gco2e + theta * usd - (theta - self._theta) * budget.max_cost_usd
+            return weight * (gco2e + theta * usd) - (weight - 1) * most_g
+        if not is_too_dirty and most_usd < np.inf:
+            return gco2e + theta * usd - (theta - self._theta) * most_usd
         return 0.0
 
 

@@ -23,6 +23,7 @@ from harchos_infra.planner.rank import Ranking
 from harchos_infra.planner.request import ASSUMED_RESTART_S, Request
 from harchos_infra.planner.slots import Slots
 from harchos_infra.planner.wording import duration
+from harchos_infra.policy.unknown import unknown_names
 from harchos_infra.workload.without_effect import SERVICES
 
 
@@ -68,11 +69,13 @@ def inputs(
             if ranking and ranking.with_embodied
             else "operational and transfer",
         },
+        **({"policy": request.policy.record()} if request.policy else {}),
         "transferKwhPerGb": {"low": low, "high": high},
         **({"measured": request.measured.describe()} if request.measured.machines else {}),
         "warnings": [
             *(sentence for _, sentence in request.unknown),
             *request.untold,
+            *(unknown_names(request.policy, catalog) if request.policy else ()),
             *described.get("warnings", ()),
         ],
         "assumptions": [*_assumptions(request, estimates, ranking)],
@@ -105,6 +108,8 @@ def _hash(document: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     decisive["workload"] = document
     decisive["catalog"] = found["catalog"]["fingerprint"]
     decisive["signal"] = found["signal"]["fingerprint"]
+    if "policy" in found:
+        decisive["policy"] = found["policy"]["sha256"]
     if "measured" in found:
         decisive["measured"] = found["measured"]["fingerprint"]
     return sha256(json.dumps(encode(decisive), sort_keys=True).encode()).hexdigest()

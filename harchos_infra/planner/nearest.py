@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harchos_infra.catalog import Catalog, Offer
 from harchos_infra.grid.signal import Signal
@@ -15,9 +16,17 @@ from harchos_infra.planner.estimate import Estimates, estimate
 from harchos_infra.planner.fit import Misses
 from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.options import options
+from harchos_infra.planner.policing import peak_usd_hour
 from harchos_infra.planner.rank import rank
 from harchos_infra.planner.request import Request
 from harchos_infra.planner.wording import at_least, duration
+from harchos_infra.workload.quantity import format_hours
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,11 +156,68 @@ def _latency(request: Request, catalog: Catalog, candidates: Sequence[Candidate]
     return f"raise placement.maxLatencyMs to {at_least(least)}: {chosen.name}"
 
 
+def _label(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+    return f"label the workload as the policy asks: {candidates[0].misses[0].detail}"
+
+
+def _ttl(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+    assert request.policy is not None and request.policy.rules.max_ttl_h is not None
+    limit, where = format_hours(request.policy.rules.max_ttl_h), request.policy.where("maxTtl")
+    if request.spec.ttl_h is not None:
+        return f"lower spec.ttl from {format_hours(request.spec.ttl_h)} to {limit} (maxTtl, {where})"
+    chosen = _best(request, candidates)
+    return f"set spec.ttl, to {limit} at most (maxTtl, {where}), in place of what is planned: {chosen.name}"
+
+
+def _allowed(key: str, what: Callable[[Offer, Catalog], str]) -> _Way:
+    def way(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+        assert request.policy is not None
+        chosen = _best(request, candidates)
+        where = request.policy.where(key)
+        return f"have {key} of the policy ({where}) allow {what(chosen.offer, catalog)}: {chosen.name}"
+
+    return way
+
+
+def _raised(key: str, unit: str, figures: Callable[[Estimates], Floats]) -> _Way:
+    def way(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+        assert request.policy is not None
+        have = {c: float(figures(c.estimates)[c.index]) for c in candidates if c.estimates is not None}
+        chosen = min(have, key=lambda c: have[c])
+        where = request.policy.where(key)
+        return f"have {key} of the policy ({where}) raised to {at_least(have[chosen])} {unit}: {chosen.name}"
+
+    return way
+
+
+def _quota(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
+    chosen = _best(request, candidates)
+    quota = catalog.availability.short_of(chosen.offer, request.nodes)
+    if quota is None:
+        return _fact(request, catalog, candidates)
+    need = quota.need(chosen.offer, request.nodes)
+    where = f"{chosen.offer.provider}/{chosen.offer.region}"
+    return f"have the quota {quota.name} ({quota.code}) of {where} raised to {need:g}: {chosen.name}"
+
+
 _WAYS: dict[str, _Way] = {
+    "policy-label": _label,
+    "policy-ttl": _ttl,
     "no-duration": _duration,
     "deadline": _deadline,
     "budget-cost": _cost,
     "budget-carbon": _carbon,
+    "policy-price": _raised("maxPrice", "USD/h", peak_usd_hour),
+    "policy-intensity": _raised("maxIntensity", "gCO2/kWh", lambda estimates: estimates.best_mean),
+    "policy-cost": _raised("maxCost", "USD", lambda estimates: estimates.cost_usd),
+    "policy-carbon": _raised("maxCarbon", "kg", lambda found: found.gco2e(found.best_mean) / 1000),
+    "policy-instance-type": _allowed("instanceTypes", lambda offer, _: offer.instance_type),
+    "policy-market": _allowed("markets", lambda offer, _: offer.market),
+    "policy-region": _allowed("regions", lambda offer, _: f"{offer.provider}/{offer.region}"),
+    "policy-country": _allowed(
+        "countries", lambda offer, catalog: catalog.regions[offer.provider, offer.region].country
+    ),
+    "policy-provider": _allowed("providers", lambda offer, _: offer.provider),
     "market": _named(lambda offer, _: f"placement.market {offer.market}"),
     "region": _named(lambda offer, _: f"region {offer.provider}/{offer.region}"),
     "country": _named(
@@ -166,5 +232,6 @@ _WAYS: dict[str, _Way] = {
     "gpu-memory": _lowered("gpu.memory", "Gi", lambda offer: offer.gpu_memory_gib),
     "cpu": _lowered("cpu", "", lambda offer: offer.vcpus),
     "memory": _lowered("memory", "Gi", lambda offer: offer.memory_gib),
+    "quota": _quota,
     "gpu-model": _named(lambda offer, _: f"GPU {offer.gpu_model}"),
 }

@@ -31,6 +31,7 @@ from harchos_infra.workload.public import public_document
 
 if TYPE_CHECKING:
     from harchos_infra.planner.moving import Moves
+    from harchos_infra.policy.loader import LoadedPolicy
 
 
 def plan(
@@ -41,14 +42,16 @@ def plan(
     now: datetime,
     source: Mapping[str, str] | None = None,
     measured: Calibration | None = None,
+    policy: LoadedPolicy | None = None,
 ) -> Plan:
     """Decide when and where a workload runs.
 
     `now` is an aware time; `source` says where the workload came from (`path`, `sha256`) and goes into the
-    plan's inputs; `measured` is what earlier runs took, and replaces model and estimate. Where nothing fits,
-    the decision is `reject` and `nearest_miss` says what would help.
+    plan's inputs; `measured` is what earlier runs took, and replaces model and estimate; `policy` holds
+    beside the workload's own constraints. Where nothing fits, the decision is `reject` and `nearest_miss`
+    says what would help.
     """
-    request = Request.of(workload, catalog, now, measured)
+    request = Request.of(workload, catalog, now, measured, policy)
     verdicts = fit(request, catalog)
     fitting = sorted(
         (o for o, m in zip(catalog.offers, verdicts, strict=True) if not m), key=lambda offer: offer.key

@@ -28,7 +28,7 @@ DELTAS = "%+.3g USD (price %+.3g, egress %+.3g), %+.3g gCO2e, done %+.3g h"
 
 
 def limits(request: Request, estimates: Estimates) -> list[Misses]:
-    """Return which of deadline and budgets each entry fails at its best."""
+    """Return which of deadline, budgets and the policy's limits each entry fails at its best."""
     budget = request.spec.budget
     late_s = estimates.late_s.tolist()
     usd = estimates.cost_usd.tolist()
@@ -50,7 +50,12 @@ def limits(request: Request, estimates: Estimates) -> list[Misses]:
                 ),
             )
         found.append(misses)
-    return found
+    if request.policy is None:
+        return found
+    from harchos_infra.planner.policing import of_entries
+
+    refused = of_entries(request, request.policy, estimates)
+    return [misses + more for misses, more in zip(found, refused, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

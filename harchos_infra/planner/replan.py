@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,7 +42,11 @@ from harchos_infra.planner.schedule import schedule
 from harchos_infra.planner.variants import extended
 from harchos_infra.planner.window import window_means
 from harchos_infra.planner.wording import duration
+from harchos_infra.policy.breach import REASONS as POLICY_REASONS
 from harchos_infra.workload.document import Workload
+
+if TYPE_CHECKING:
+    from harchos_infra.policy.loader import LoadedPolicy
 
 LEAST_SHARE = 0.05
 """Gain below this share of the held schedule's score moves nothing; `drift` tolerates as much."""
@@ -50,7 +55,7 @@ LEAST_G = 5.0
 """About what LEAST_USD is at the planner's own carbon price of 190 USD/t."""
 
 
-_NO_LONGER_FITS = frozenset({"offer", "deadline", "budget-cost", "budget-carbon"})
+_NO_LONGER_FITS = POLICY_REASONS | {"offer", "deadline", "budget-cost", "budget-carbon"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,17 @@ def reconsider(
     signal: Signal,
     now: datetime,
     measured: Calibration | None = None,
+    policy: LoadedPolicy | None = None,
     runs: bool = False,
 ) -> Stay | Move:
     """Plan the workload again at `now` and decide between the segments it holds and the new best.
 
-    A relative deadline would count from `now`: the workload must name a time. `runs`: the job is under way in
-    the first of the segments, which goes on from `now`.
+    A relative deadline would count from `now`: the workload must name a time. `policy` is the one that its
+    plan was made under (`recorded_policy`). `runs`: the job is under way in the first of the segments, which
+    goes on from `now`.
     """
-    again = plan(workload, catalog=catalog, signal=signal, now=now, measured=measured)
-    request = Request.of(workload, catalog, now, measured)
+    again = plan(workload, catalog=catalog, signal=signal, now=now, measured=measured, policy=policy)
+    request = Request.of(workload, catalog, now, measured, policy)
     kept = price(held, request, catalog, signal)
     if isinstance(kept, Miss) and kept.reason not in _NO_LONGER_FITS:
         return Stay(f"it cannot be priced now: {kept.detail}", confirmed=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
+from typing import TYPE_CHECKING
 
 from harchos_infra.catalog import Catalog, GpuWatts, Offer, Region
 from harchos_infra.catalog.gpu import matches, suggest
@@ -14,6 +16,10 @@ from harchos_infra.planner.measured import Calibration, Machine, Measured
 from harchos_infra.workload.document import PowerMode, Scaling, Spec, Workload
 from harchos_infra.workload.without_effect import SERVICES, pauses, scales
 from harchos_infra.workload.work import work_sha256
+
+if TYPE_CHECKING:
+    from harchos_infra.planner.fit import Misses
+    from harchos_infra.policy.loader import LoadedPolicy
 
 CLOUDS = frozenset({"aws", "gcp", "azure"})
 ASSUMED_RESTART_S = 300
@@ -46,10 +52,19 @@ class Request:
     """Data sets whose region or size is not given, so that their transfer cannot be counted."""
     measured: Measured
     """What earlier runs of this very work took, by machine."""
+    policy: LoadedPolicy | None = None
+    """What the plan must keep to beside the workload's own wishes."""
+    refused: Misses = ()
+    """What the policy forbids of the workload itself, wherever it runs."""
 
     @classmethod
     def of(
-        cls, workload: Workload, catalog: Catalog, now: datetime, measured: Calibration | None = None
+        cls,
+        workload: Workload,
+        catalog: Catalog,
+        now: datetime,
+        measured: Calibration | None = None,
+        policy: LoadedPolicy | None = None,
     ) -> Request:
         """Resolve a workload against `catalog` at `now` (aware; fractions of a second are dropped)."""
         spec, place = workload.spec, workload.spec.placement
@@ -82,7 +97,23 @@ class Request:
             measured=measured.of(workload.metadata.name, work_sha256(workload))
             if measured and measured.entries
             else Measured(),
+            policy=policy,
+            refused=_refused(policy, workload),
         )
+
+    @property
+    def max_cost_usd(self) -> float:
+        """USD at most, by the workload's budget and the policy; inf where neither says."""
+        rules = self.policy.rules if self.policy else None
+        limits = self.spec.budget.max_cost_usd, rules.max_cost_usd if rules else None
+        return min((limit for limit in limits if limit is not None), default=inf)
+
+    @property
+    def max_carbon_g(self) -> float:
+        """gCO2e at most, likewise."""
+        rules = self.policy.rules if self.policy else None
+        limits = self.spec.budget.max_carbon_kg, rules.max_carbon_kg if rules else None
+        return min((limit * 1000 for limit in limits if limit is not None), default=inf)
 
     @property
     def nodes(self) -> int:
@@ -194,6 +225,14 @@ class _Names:
             region = self.region("data-region", data.region)
             if region is not None and data.size_gib:
                 yield region, data.size_gib * GB_PER_GIB
+
+
+def _refused(policy: LoadedPolicy | None, workload: Workload) -> Misses:
+    if policy is None:
+        return ()
+    from harchos_infra.planner.policing import of_workload
+
+    return tuple(of_workload(policy, workload))
 
 
 def _unknown_gpus(spec: Spec, catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,27 @@ def terraform_environment() -> dict[str, str]:
     configuration = environment.get("TF_CLI_CONFIG_FILE")
     if configuration and not Path(configuration).exists():
         del environment["TF_CLI_CONFIG_FILE"]
-    return environment | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+    return environment | {
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+        **_cache_of_providers(environment),
+    }
+
+
+def plugin_cache() -> Path:
+    """Return where providers are kept for all hubs: that of AWS alone takes 700 MB."""
+    return Path(os.environ.get("TF_PLUGIN_CACHE_DIR") or home() / "terraform-providers")
+
+
+def _cache_of_providers(environment: dict[str, str]) -> dict[str, str]:
+    """Return the settings of a cache that exists; a new root, without a lock file, may use it, too."""
+    if "TF_PLUGIN_CACHE_DIR" in environment or not plugin_cache().is_dir():
+        return {}
+    return {
+        "TF_PLUGIN_CACHE_DIR": str(plugin_cache()),
+        "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "true",
+    }
 
 
 def _locate() -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,24 @@ class HubSpec:
     """How long the first heartbeat may take."""
     stop_grace_s: float = 30.0
     """What the job gets between the polite signal and the final one."""
+    account: str | None = None
+    """Where the hub is made and paid: AWS account number, Google project, Azure subscription."""
+    availability_zone: str | None = None
+    """`eu-north-1a`, `europe-west4-b`, `1`; None: the cloud chooses."""
+    disk_gib: int = 100
+    """Size of each node's disk."""
+    ingress: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Ports that the workload exposes, each with the CIDR ranges that may reach it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Environment of the agent. It lies in the state and on the machine: no secrets."""
+    max_price_usd_hour: float | None = None
+    """The most that a node on the spot market may cost; None: up to the on-demand price."""
+    image: str | None = None
+    """Machine image; None: the module looks the cloud's GPU image up."""
+    secret_names: tuple[str, ...] = ()
+    """Secrets of the run that the hub's identity may read; their values are never here."""
+    key_vault: str | None = None
+    """On Azure, the vault that they are in."""
 
     @property
     def cloud(self) -> str:

@@ -7,6 +7,7 @@ Terraform 1.x (`-force`, an apply that waits for approval) are avoided by giving
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import python_terraform
 from python_terraform import IsFlagged
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.provision.binary import Binary, terraform_environment
+from harchos_infra.provision.binary import Binary, plugin_cache, terraform_environment
 from harchos_infra.provision.child import Limits, run_child
 from harchos_infra.provision.event import OnEvent, TerraformEvent, ignore
 from harchos_infra.provision.workspace_lock import WorkspaceLock
@@ -38,6 +39,25 @@ class Changes:
         return bool(self.add or self.change or self.remove)
 
 
+@dataclass(frozen=True, slots=True)
+class StateLock:
+    """Who holds the lock of a state, as Terraform tells it."""
+
+    id: str
+    who: str
+    """`user@host`."""
+    operation: str
+    created: str
+
+
+class TerraformError(HarchosError):
+    """A command of Terraform failed. `lock`: because somebody else holds the state's."""
+
+    def __init__(self, what: str, *, hint: str | None, lock: StateLock | None) -> None:
+        super().__init__(what, hint=hint)
+        self.lock = lock
+
+
 class Terraform:
     """Runs Terraform in `directory`.
 
@@ -55,15 +75,23 @@ class Terraform:
         lock: WorkspaceLock | None = None,
         timeout_s: float = 900.0,
         interrupt_grace_s: float = 30.0,
+        state_lock_timeout_s: int = 30,
     ) -> None:
         self._directory = directory
+        self._state_lock_timeout = f"{state_lock_timeout_s}s"
         self._commands = _Commands(terraform_bin_path=str(binary.path))
         self._limits = Limits(cancel or threading.Event(), timeout_s, interrupt_grace_s)
         self._lock = lock or WorkspaceLock(directory)
 
     def init(self) -> None:
-        """Prepare the workspace; cheap, and harmless when it is prepared."""
-        self._write("init", input=False, no_color=IsFlagged)
+        """Prepare the workspace; harmless when it is prepared.
+
+        A provider is downloaded once for all hubs; one Terraform at a time fills the cache.
+        """
+        cache = plugin_cache()
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with WorkspaceLock(cache, timeout_s=self._limits.timeout_s).held():
+            self._write("init", input=False, no_color=IsFlagged)
 
     def plan(self, on_event: OnEvent = ignore) -> Changes:
         """Return what an apply would do."""
@@ -83,9 +111,22 @@ class Terraform:
         if not answer["valid"]:
             raise self._failure("validate", answer["diagnostics"])
 
+    def unlock(self, lock: StateLock) -> None:
+        """Take a lock away from a Terraform that is known to have ended."""
+        self._write("force-unlock", lock.id, force=IsFlagged)
+
+    def push_state(self, file: str) -> None:
+        """Put a state that could not be written to its backend in the place of the one there."""
+        self._write("state push", file, force=IsFlagged)
+
     def state_list(self) -> list[str]:
         """Return the address of every resource in the state."""
-        return self._read("state list").split()
+        try:
+            return self._read("state list").split()
+        except TerraformError as error:
+            if "No state file was found" in error.what:
+                return []
+            raise
 
     def outputs(self) -> dict[str, Any]:
         """Return the root's outputs by name."""
@@ -106,33 +147,45 @@ class Terraform:
                 changes = Changes(done["add"], done["change"], done["remove"])
             on_event(event)
 
-        self._write(command, observe, diagnostics, input=False, json=IsFlagged, **options)
+        self._write(
+            command,
+            on_line=observe,
+            diagnostics=diagnostics,
+            input=False,
+            json=IsFlagged,
+            lock_timeout=self._state_lock_timeout,
+            **options,
+        )
         return changes
 
     def _write(
         self,
         command: str,
+        *arguments: str,
         on_line: Callable[[str], None] = lambda line: None,
         diagnostics: list[dict[str, Any]] | None = None,
         **options: Any,
     ) -> None:
         with self._lock.held() as descriptor:
-            status, errors = self._run(command, descriptor, on_line, options)
+            status, errors = self._run(command, descriptor, on_line, *arguments, **options)
+        if status < 0:
+            errors = f"terraform {command} was killed by signal {-status}"
+            raise self._failure(command, diagnostics or [], errors)
         if status != 0:
             raise self._failure(command, diagnostics or [], errors)
 
     def _read(self, command: str, *, accept: tuple[int, ...] = (0,), **options: Any) -> str:
         lines: list[str] = []
-        status, errors = self._run(command, subprocess.DEVNULL, lines.append, options)
+        status, errors = self._run(command, subprocess.DEVNULL, lines.append, **options)
         if status not in accept:
             raise self._failure(command, [], errors)
         return "\n".join(lines)
 
     def _run(
-        self, command: str, stdin: int, on_line: Callable[[str], None], options: dict[str, Any]
+        self, command: str, stdin: int, on_line: Callable[[str], None], *arguments: str, **options: Any
     ) -> tuple[int, str]:
         return run_child(
-            self._commands.generate_cmd_string(command, **options),
+            self._commands.generate_cmd_string(command, *arguments, **options),
             directory=self._directory,
             environment=terraform_environment(),
             stdin=stdin,
@@ -140,11 +193,11 @@ class Terraform:
             limits=self._limits,
         )
 
-    def _failure(self, command: str, diagnostics: list[dict[str, Any]], errors: str = "") -> HarchosError:
-        said = list(dict.fromkeys(filter(None, map(_sentence, diagnostics)))) or [" ".join(errors.split())]
+    def _failure(self, command: str, diagnostics: list[dict[str, Any]], errors: str = "") -> TerraformError:
+        said = list(dict.fromkeys(filter(None, map(_sentence, diagnostics)))) or [_plain(errors)]
         full = [sentence for sentence in said if "no space left on device" in sentence]
         what = f"terraform {command} failed in {self._directory}:\n  " + "\n  ".join(full[:1] or said)
-        return HarchosError(what, hint=DISK_FULL_HINT if full else None)
+        return TerraformError(what, hint=DISK_FULL_HINT if full else None, lock=_state_lock(said))
 
 
 class _Commands(python_terraform.Terraform):  # type: ignore[misc]  # the library has no types
@@ -159,3 +212,20 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
         return ""
     detail = " ".join(diagnostic.get("detail", "").split())
     return ": ".join(part for part in (diagnostic.get("address"), diagnostic["summary"], detail) if part)
+
+
+def _plain(errors: str) -> str:
+    """Return what a command without JSON output wrote, without the frame that is drawn around it."""
+    return " ".join(re.sub("[╷│╵]|\x1b\\[[0-9;]*m", " ", errors).split())
+
+
+def _state_lock(said: list[str]) -> StateLock | None:
+    """Read who holds the lock out of `Error acquiring the state lock`."""
+    for sentence in said:
+        match = re.search(
+            r"Lock Info: ID: (\S+) Path: .*? Operation: (\S+) Who: (\S+) Version: \S+ Created: (\S+ \S+)",
+            sentence,
+        )
+        if match:
+            return StateLock(match[1], match[3], match[2], match[4])
+    return None

@@ -52,6 +52,9 @@ def document(record: RunRecord, account: Account) -> dict[str, Any]:
         "hubs": [_hub(hub) for hub in account.hubs],
         "units": record.units,
         "outputs": list(record.outputs),
+        "metrics": {
+            name: [[_time(at), value] for at, value in points] for name, points in record.metrics.items()
+        },
         "events": [{"at": _time(e.at), "kind": e.kind, "detail": e.detail} for e in record.events],
         "rejected": record.plan["rejected"],
         "inputs": record.plan["inputs"],

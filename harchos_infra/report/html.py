@@ -7,7 +7,7 @@ from functools import partial
 
 from harchos_infra.report import sections
 from harchos_infra.report.account import Account
-from harchos_infra.report.figures import bars, front, intensity, power
+from harchos_infra.report.figures import bars, curve, front, intensity, power
 from harchos_infra.report.figures.figure import Figure
 from harchos_infra.report.markup import Markup, tag
 from harchos_infra.report.method import method, rehearsal_label
@@ -132,6 +132,7 @@ def _main(record: RunRecord, account: Account) -> list[Markup]:
         tag("h2", "Where and when: grid intensity"),
         INTENSITY_LEGEND,
         plot(intensity.intensity, WIDE_PX, "intensity"),
+        *_curve(record, account),
         tag("h2", "Plan, run and baselines"),
         BARS_LEGEND,
         tag("div", *(tag("div", tag("h3", t), plot(f, HALF_PX, k)) for t, f, k in halves), class_="pair"),
@@ -146,6 +147,15 @@ def _main(record: RunRecord, account: Account) -> list[Markup]:
         *map(shown, HISTORY),
         tag("h2", "How it was worked out"),
         tag("ul", *(tag("li", sentence) for sentence in method(record, account)), class_="method"),
+    ]
+
+
+def _curve(record: RunRecord, account: Account) -> list[Markup]:
+    if curve.metric_of(record) is None:
+        return []
+    return [
+        tag("h2", "What the job reported"),
+        figure(partial(curve.curve, record, account), WIDE_PX, "curve"),
     ]
 
 

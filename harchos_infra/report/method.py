@@ -30,6 +30,12 @@ def caveats(record: RunRecord, account: Account) -> list[str]:
             "rehearsal: nothing was billed and no data changed region; USD and embodied carbon are what "
             "the hub's life here would have taken there"
         )
+        faster = max((hub.speed for hub in record.hubs), default=1.0)
+        if faster > 1.0:
+            said.append(
+                f"its clock ran {faster:g} times as fast as real time: starting, saving and stopping seem "
+                "longer by as much, and USD and embodied carbon are of its own clock's hours"
+            )
     moves = [event for event in record.events if event.kind == "moved"]
     if moves:
         times = "once" if len(moves) == 1 else f"{len(moves)} times"

@@ -29,7 +29,8 @@ def handover(source: Mailbox, target: Mailbox) -> int | None:
             if items is None:
                 continue
             for item in items:
-                _copy(source, target, file_name(number, item.path), item)
+                name = file_name(number, item.path)
+                _copy(source, target, name, name, item)
         except DamagedError:
             continue
         publish(target, number, items)
@@ -38,7 +39,7 @@ def handover(source: Mailbox, target: Mailbox) -> int | None:
 
 
 def handover_outputs(source: Mailbox, target: Mailbox) -> bool:
-    """Copy what the job has put out so far, its manifest last; return whether there was any.
+    """Copy what the job has put out so far to `carried/`, its manifest last; return whether there was any.
 
     Raises MailboxError if a file is not what the manifest says.
     """
@@ -48,10 +49,10 @@ def handover_outputs(source: Mailbox, target: Mailbox) -> bool:
     for entry in manifest:
         item = Item(entry["path"], entry["bytes"], entry["sha256"])
         try:
-            _copy(source, target, f"outputs/{item.path}", item)
+            _copy(source, target, f"outputs/{item.path}", f"carried/{item.path}", item)
         except DamagedError as error:
             raise MailboxError(f"{source.hub}: {error}") from error
-    target.put_json("outputs.json", manifest)
+    target.put_json("carried.json", manifest)
     return True
 
 
@@ -65,20 +66,20 @@ def _newest(mailbox: Mailbox) -> int | None:
     return None
 
 
-def _copy(source: Mailbox, target: Mailbox, name: str, item: Item) -> None:
+def _copy(source: Mailbox, target: Mailbox, name: str, to: str, item: Item) -> None:
     if source.size(name) != item.bytes:
         raise DamagedError(f"{name} is not what its manifest says")
     if target.same_store(source) and item.bytes <= COPY_BYTES:
         try:
-            target.copy(source, name, name)
+            target.copy(source, name, to)
         except FileNotFoundError:
             raise DamagedError(f"{name} is missing") from None
-        if target.size(name) == item.bytes:
+        if target.size(to) == item.bytes:
             return
     if item.bytes <= _SMALL_BYTES:
-        target.put(name, b"".join(_checked(source, name, item)))
+        target.put(to, b"".join(_checked(source, name, item)))
     else:
-        target.put_stream(name, lambda: _checked(source, name, item))
+        target.put_stream(to, lambda: _checked(source, name, item))
 
 
 def _checked(source: Mailbox, name: str, item: Item) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harchos_infra.provision.hub_spec import HubSpec
+from harchos_infra.runs.mailboxes import job_box
+from harchos_infra.runs.rented import is_rented, spec_of
 from harchos_infra.settings import home
 
 
@@ -32,4 +34,5 @@ def hub_spec(run: Mapping[Any, Any], hub: Mapping[Any, Any]) -> HubSpec:
         agent=directory / "agent.pyz",
         python=Path(sys.executable),
         rehearsal=run["rehearsal"],
+        **(spec_of(hub, job_box(run["id"]).get_json("job.json")) if is_rented(run, place) else {}),
     )

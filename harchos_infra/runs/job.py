@@ -88,6 +88,7 @@ def _service(spec: Spec) -> dict[str, Any] | None:
         return None
     return {
         "port": port,
+        "expose": bool(spec.networking and spec.networking.expose),
         "health_path": check.http_get.path if check else None,
         "initial_delay_s": check.initial_delay_seconds if check else 0.0,
         "period_s": check.period_seconds if check else 2.0,

@@ -72,6 +72,7 @@ class Ledger:
                     **{"segments": segments, "priority": 0, **values},
                     segment=0,
                     failed_offers=[],
+                    metrics={},
                     owner=owner,
                     epoch=1,
                 )
@@ -321,6 +322,7 @@ class Ledger:
             intensities=row["intensities"],
             units=row["units"],
             outputs=tuple(row["outputs"]),
+            metrics={n: [(_time(at), v) for at, v in points] for n, points in row["metrics"].items()},
             events=tuple(Event(_time(e["at"]), e["kind"], e["detail"]) for e in events),
         )
 

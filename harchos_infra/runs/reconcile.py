@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,11 +23,13 @@ from harchos_infra.clouds.cloud import Cloud, cloud
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
+from harchos_infra.hub.series import read_series
 from harchos_infra.hub.status import FINAL as ENDED
 from harchos_infra.planner.encoding import decode_segment, encode
 from harchos_infra.planner.plan import Segment
 from harchos_infra.planner.replan import Move
 from harchos_infra.provision.event import TerraformEvent
+from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
 from harchos_infra.runs.calibration import hub_figures
@@ -36,6 +39,8 @@ from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import hub_box, mailbox_root
+from harchos_infra.runs.metrics import NAME, read_metrics
+from harchos_infra.runs.rented import is_rented
 from harchos_infra.runs.replan import Replanner, begun_workload
 from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
@@ -46,8 +51,6 @@ from harchos_infra.settings import home
 
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
-LOST_AFTER_S = 20.0
-HUNG_AFTER_S = 120.0
 DESTROY_ATTEMPTS = 3
 MOST_HUBS = 100
 HURRIED_TTL_S = 300.0
@@ -57,6 +60,21 @@ INTERRUPTIONS = {
     "lost": "the hub was lost",
     "refused": "the hub could not be made",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a hub may be silent, in seconds: until its first sign of life, until it is looked for by its
+    cloud's own listing, and until it is given up although that still shows it."""
+
+    boot_s: float
+    lost_s: float
+    hung_s: float
+
+
+LOCAL = Patience(boot_s=20.0, lost_s=20.0, hung_s=120.0)
+RENTED = Patience(boot_s=240.0, lost_s=60.0, hung_s=1200.0)
+"""A cloud boots for minutes, and a network is away for ten: the agent's own patience is fifteen."""
 
 Report = Callable[[str, str], None]
 
@@ -69,7 +87,8 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._provisioner = Provisioner()
-        self._powers_read: set[str] = set()
+        self._powers_read: dict[str, int] = {}
+        self._beats: dict[str, tuple[int, datetime]] = {}
         self._told: set[tuple[str, str]] = set()
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
@@ -133,14 +152,14 @@ class Reconciler:
         except HarchosError as error:
             return self._enter(lease, "destroy", str(error), outcome="failed", reason=str(error))
         spec = hub_spec(run, hub)
-        resumed = stage_hub(run, hub, self._ledger.hubs(run["id"])[:-1])
-        if resumed:
-            self._say(lease, "resume", f"{hub['hub']} {resumed}")
         operation, attempt = self._ledger.intend(lease, "provision", {"hub": hub["hub"]})
-        self._say(lease, "terraform", f"apply, attempt {attempt}")
         try:
             spec.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             build_agent(spec.agent)
+            resumed = stage_hub(run, hub, self._ledger.hubs(run["id"])[:-1])
+            if resumed:
+                self._say(lease, "resume", f"{hub['hub']} {resumed}")
+            self._say(lease, "terraform", f"apply, attempt {attempt}")
             outputs = self._provisioner.create(spec, self._hear_terraform)
         except (HarchosError, OSError) as error:
             self._ledger.conclude(lease, operation, "failed", {"error": str(error)})
@@ -156,7 +175,7 @@ class Reconciler:
         if not getattr(error, "elsewhere", False):
             reason = f"provisioning: {error}"
             return self._enter(lease, "destroy", str(error), outcome="failed", reason=reason)
-        failed = [*run["failed_offers"], segment.offer(hub["place"])]
+        failed = [*run["failed_offers"], _refused_offers(hub["place"], error)]
         return self._enter(lease, "destroy", str(error), interruption="refused", failed_offers=failed)
 
     def _run(self, lease: Lease, run: RowMapping) -> float:
@@ -204,12 +223,15 @@ class Reconciler:
             self._ledger.conclude(lease, operation, "done", {})
             hub_box(hub).delete("secrets.json")
             self._ledger.update_hub(lease, hub["hub"], state="gone", gone_at=self._clock.now().timestamp())
-            self._say(
-                lease, "gone", f"hub {hub['hub']}: no process, container, cgroup or state entry is left"
+            what = (
+                f"{hub['place']['provider']} lists nothing of it"
+                if is_rented(run, hub["place"])
+                else "no process, container, cgroup or state entry is left"
             )
+            self._say(lease, "gone", f"hub {hub['hub']}: {what}")
         if run["outcome"] is None:
             return self._go_on(lease, run)
-        forget_secrets(run["id"])
+        forget_secrets(run, self._ledger.hubs(run["id"]))
         return self._enter(lease, "collect", "")
 
     def _go_on(self, lease: Lease, run: RowMapping) -> float:
@@ -261,7 +283,8 @@ class Reconciler:
             measurements = self._ledger.measurements(hub["hub"])
             self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
         outputs = collect(boxes, home() / "runs" / run["id"])
-        self._ledger.update_run(lease, outputs=outputs, units=units)
+        metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
+        self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
         many = "file" if len(outputs) == 1 else "files"
         where = f"{len(outputs)} {many} in {home() / 'runs' / run['id']}" if outputs else ""
         return self._enter(lease, "settle", where)
@@ -398,17 +421,22 @@ class Reconciler:
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
             return Verdict("expired", "the hub outlived its TTL without saying so")
         heartbeat = box.get_json("heartbeat.json")
-        beat = (
-            datetime.fromisoformat(heartbeat["at"])
-            if heartbeat
-            else datetime.fromtimestamp(hub["created_at"], UTC)
-        )
-        silent_s = (now - beat).total_seconds()
-        if silent_s < LOST_AFTER_S:
+        silent_s = (now - self._last_beat(hub, heartbeat, now)).total_seconds()
+        patience = RENTED if is_rented(run, hub["place"]) else LOCAL
+        if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
-        if silent_s > HUNG_AFTER_S or not self._is_alive(run, hub):
+        if silent_s > patience.hung_s or not self._is_alive(run, hub):
             return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
         return None
+
+    def _last_beat(self, hub: RowMapping, heartbeat: Mapping[str, Any] | None, now: datetime) -> datetime:
+        """Return when the heart was first seen to have beaten as often as now: the hub's clock may be off."""
+        if heartbeat is None:
+            return datetime.fromtimestamp(hub["created_at"], UTC)
+        seen = self._beats.get(hub["hub"])
+        if seen is None or seen[0] != heartbeat["seq"]:
+            seen = self._beats[hub["hub"]] = (heartbeat["seq"], now)
+        return seen[1]
 
     def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:
         return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=hub["hub"]))
@@ -432,16 +460,13 @@ class Reconciler:
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
     def _read_power(self, lease: Lease, box: Mailbox, hub: str) -> None:
-        rows = []
-        for entry in box.list("power"):
-            key = f"{hub}/{entry.name}"
-            if key in self._powers_read:
-                continue
-            rows += [
-                _measurement(hub, json.loads(line)) for line in (box.get(entry.name) or b"").splitlines()
-            ]
-            self._powers_read.add(key)
+        rows: list[dict[str, Any]] = []
+        number = self._powers_read.get(hub, 1)
+        for chunk in read_series(box, "power", ".jsonl", first=number):
+            rows += [_measurement(hub, json.loads(line)) for line in chunk.splitlines()]
+            number += 1
         self._ledger.add_measurements(lease, rows)
+        self._powers_read[hub] = number
 
     # acting
 
@@ -492,6 +517,15 @@ class Reconciler:
     def _say(self, lease: Lease, kind: str, detail: str) -> None:
         self._ledger.update_run(lease, events=[(kind, detail)])
         self._report(kind, detail)
+
+
+def _refused_offers(place: Mapping[str, Any], error: HarchosError | OSError) -> list[str]:
+    """Return what else a refusal holds for: all of a cloud, of a region, or the one offer."""
+    provider, region, *offer = segment.offer(place)
+    code = error.code if isinstance(error, ProvisionError) else "other"
+    if code in ("permission", "credentials", "bucket", "user-data", "state-locked"):
+        return [provider, "*", "*", "*"]
+    return [provider, region, "*", "*"] if code == "region" else [provider, region, *offer]
 
 
 def _until_when(run: RowMapping) -> str:

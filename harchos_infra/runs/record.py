@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -85,3 +85,5 @@ class RunRecord:
     outputs: tuple[dict[str, Any], ...]
     """Collected files: `path`, `bytes`, `sha256`."""
     events: tuple[Event, ...]
+    metrics: dict[str, list[tuple[datetime, float]]] = field(default_factory=dict)
+    """What the job reported of itself over real time, by name (`loss`)."""

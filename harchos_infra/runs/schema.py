@@ -55,6 +55,7 @@ run = Table(
     Column("intensities", JSON, nullable=False),
     Column("units", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
 )
 
 UNFINISHED = text("phase <> 'done'")

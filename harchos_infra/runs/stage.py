@@ -15,9 +15,11 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.runs import workdir
 from harchos_infra.runs.handover import handover, handover_outputs
+from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.hub_settings import hub_settings
 from harchos_infra.runs.job import for_hub, job_document
 from harchos_infra.runs.mailboxes import hub_box, job_box
+from harchos_infra.runs.rented import forget_run_secrets, is_rented, stage_agent, store_run_secrets
 
 if TYPE_CHECKING:
     from harchos_infra.runs.submit import Submission
@@ -40,7 +42,9 @@ def stage_run(submission: Submission, run: str) -> None:
             box.put(_SECRETS, json.dumps(dict(submission.secrets)).encode())
         box.put_json(_JOB, job)
     except MailboxError as error:
-        raise HarchosError(str(error), hint="check the space and the permissions there") from error
+        raise HarchosError(
+            error.what, hint=error.hint or "check the space and the permissions there"
+        ) from error
 
 
 def unstage_run(run: str) -> None:
@@ -50,16 +54,22 @@ def unstage_run(run: str) -> None:
         box.delete(entry.name)
 
 
-def forget_secrets(run: str) -> None:
-    """Delete the secrets of a run that needs no other hub."""
-    job_box(run).delete(_SECRETS)
+def forget_secrets(run: Mapping[Any, Any], hubs: Sequence[Mapping[Any, Any]]) -> None:
+    """Delete the secrets of a run that needs no other hub, here and in the clouds that its hubs were on."""
+    box = job_box(run["id"])
+    job = box.get_json(_JOB) or {}
+    places = [hub["place"] for hub in hubs if is_rented(run, hub["place"])]
+    if job.get("secret_names") and places:
+        forget_run_secrets(run["id"], places)
+    box.delete(_SECRETS)
 
 
 def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[Mapping[Any, Any]]) -> str:
     """Bring the job to a hub's mailbox, and the work of the hubs `before`, oldest first, to go on from.
 
     Returns in words from which checkpoint; nothing where there is none. A hub that lives already has all of
-    it. Raises MailboxError.
+    it. A hub on a cloud gets the agent, too, and references to its secrets, which go to the store there.
+    Raises MailboxError, HarchosError.
     """
     box, source = hub_box(hub), job_box(run["id"])
     if box.exists("heartbeat.json"):
@@ -74,9 +84,16 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
         if handover_outputs(hub_box(earlier), box):
             break
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
-    for name in (_WORKDIR, _SECRETS):
-        content = source.get(name)
-        if content is not None:
-            box.put(name, content)
+    secrets = source.get(_SECRETS)
+    if is_rented(run, hub["place"]):
+        spec = hub_spec(run, hub)
+        stage_agent(box, spec)
+        if secrets is not None:
+            job["secret_refs"] = store_run_secrets(spec, json.loads(secrets))
+    elif secrets is not None:
+        box.put(_SECRETS, secrets)
+    packed = source.get(_WORKDIR)
+    if packed is not None:
+        box.put(_WORKDIR, packed)
     box.put_json(_JOB, job)
     return resumed

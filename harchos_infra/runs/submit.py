@@ -15,6 +15,7 @@ from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.stage import stage_run, unstage_run
+from harchos_infra.workload import ttl
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
@@ -39,6 +40,8 @@ class Submission:
 
     None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
     """
+    policy: Mapping[str, str] | None = None
+    """Record of the policy that the run keeps to from now on; None: that of the plan."""
     priority: int = 0
     """Of the runs that wait for a place, a controller starts the highest first."""
 
@@ -72,10 +75,17 @@ def submit(
     document = plan.to_json()
     values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        return ledger.add_run(values, document, owner=owner, once=once)
+        return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
     except HarchosError:
         unstage_run(run)
         raise
+
+
+def _accepted(submission: Submission, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the plan as it was accepted: under the policy that held then, not when the plan was made."""
+    if submission.policy is not None:
+        document["inputs"]["policy"] = dict(submission.policy)
+    return document
 
 
 def check_runs(plan: Plan) -> None:
@@ -131,4 +141,4 @@ def ttl_s(workload: Workload, segment: Segment) -> float:
     ttl_h = workload.spec.ttl_h
     if ttl_h is not None:
         return float(ttl_h * 3600)
-    return 1.5 * (segment.end - segment.start).total_seconds() + 1800
+    return ttl.default_ttl_s((segment.end - segment.start).total_seconds())

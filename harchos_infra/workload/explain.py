@@ -5,15 +5,19 @@ No value under `env` or `secrets` is repeated in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ErrorDetails
 
 from harchos_infra.workload.diagnostic import Path
 from harchos_infra.workload.quantity import QuantityError, kind_of
 from harchos_infra.workload.tree import Problem, Tree
+
+if TYPE_CHECKING:
+    from harchos_infra.workload.json_schema import Keys
 
 _EXPECTED = {
     "string_type": "text",
@@ -41,43 +45,52 @@ _PATTERN_HINTS = {
     "type": "write a GPU model such as L4 or H100",
     "byGpu": "write a GPU model such as L4 or H100",
     "path": "write a path that begins with /",
+    "instanceTypes": "write an instance type such as g6.xlarge, aws/g6.* or Standard_NC*",
+    "requiredLabels": "a pattern of letters, digits and - _ . /, in which * stands for anything",
 }
 
 
-def explain(errors: Sequence[ErrorDetails], tree: Tree) -> list[Problem]:
+def _workload_keys() -> Keys:
+    from harchos_infra.workload.json_schema import known_keys
+
+    return known_keys()
+
+
+def explain(
+    errors: Sequence[ErrorDetails], tree: Tree, keys: Callable[[], Keys] = _workload_keys
+) -> list[Problem]:
     """Return pydantic's errors as problems at their places in the text.
 
-    A key that is missing because it is misspelt is reported once, where it stands.
+    `keys` gives the keys that the kind of document knows. A key that is missing because it is misspelt is
+    reported once, where it stands; a list that is too short only for its wrong items is not reported.
     """
+    errors = [error for error in errors if error["type"] != "too_short" or not error["input"]]
     meant = {
         (*error["loc"][:-1], near)
         for error in errors
-        if error["type"] == "extra_forbidden" and (near := nearest_key(_document_path(error["loc"])))
+        if error["type"] == "extra_forbidden" and (near := nearest_key(_document_path(error["loc"]), keys))
     }
-    return [
-        _explain(error, tree) for error in errors if error["type"] != "missing" or error["loc"] not in meant
-    ]
+    say = partial(_explain, tree=tree, keys=keys)
+    return [say(error) for error in errors if error["type"] != "missing" or error["loc"] not in meant]
 
 
-def nearest_key(path: Path) -> str | None:
+def nearest_key(path: Path, keys: Callable[[], Keys] = _workload_keys) -> str | None:
     """Return the known key that an unknown one, the last of the path, was probably meant to be."""
-    siblings = _known_siblings(path)
+    siblings = _known_siblings(path, keys())
     key = str(path[-1])
     plain = {sibling.lower(): sibling for sibling in siblings}
     found = get_close_matches(key.replace("_", "").replace("-", "").lower(), plain, n=1, cutoff=0.6)
     return plain[found[0]] if found else None
 
 
-def _known_siblings(path: Path) -> tuple[str, ...]:
-    from harchos_infra.workload.json_schema import known_keys
-
-    return known_keys().get(tuple(part for part in path[:-1] if isinstance(part, str)), ())
+def _known_siblings(path: Path, keys: Keys) -> tuple[str, ...]:
+    return keys.get(tuple(part for part in path[:-1] if isinstance(part, str)), ())
 
 
-def _explain(error: ErrorDetails, tree: Tree) -> Problem:
+def _explain(error: ErrorDetails, tree: Tree, keys: Callable[[], Keys]) -> Problem:
     path = tree.written(_document_path(error["loc"]))
     if error["type"] == "extra_forbidden":
-        return Problem(*tree.key(path), path, f"unknown key `{path[-1]}`", _suggestion(path))
+        return Problem(*tree.key(path), path, f"unknown key `{path[-1]}`", _suggestion(path, keys))
     if error["type"] == "missing":
         return Problem(*tree.key(path[:-1]), path, f"`{path[-1]}` is missing", None)
     message, hint = _message(error, path)
@@ -85,16 +98,14 @@ def _explain(error: ErrorDetails, tree: Tree) -> Problem:
     return Problem(*place, path, message, hint)
 
 
-def _suggestion(path: Path) -> str | None:
-    from harchos_infra.workload.json_schema import known_keys
-
-    if near := nearest_key(path):
+def _suggestion(path: Path, keys: Callable[[], Keys]) -> str | None:
+    if near := nearest_key(path, keys):
         return f"did you mean `{near}`?"
     key = path[-1]
-    elsewhere = sorted((place for place, keys in known_keys().items() if key in keys and place), key=len)
+    elsewhere = sorted((place for place, known in keys().items() if key in known and place), key=len)
     if elsewhere and (len(elsewhere) == 1 or len(elsewhere[0]) < len(elsewhere[1])):
         return f"`{key}` belongs in `{'.'.join(elsewhere[0])}`"
-    siblings = _known_siblings(path)
+    siblings = _known_siblings(path, keys())
     return f"known keys: {', '.join(sorted(siblings))}" if 0 < len(siblings) <= 8 else None
 
 
@@ -121,7 +132,7 @@ def _message(error: ErrorDetails, path: Path) -> tuple[str, str | None]:
         return _not_one_of(str(value), str(context["expected"]), shown)
     if kind == "string_pattern_mismatch":
         return f"{shown} is not a valid {_noun(path)}", _pattern_hint(path)
-    if kind == "string_too_short":
+    if kind in ("string_too_short", "too_short"):
         return "is empty", None
     return f"{shown} is not valid: {error['msg']}", None
 
@@ -154,7 +165,8 @@ def _noun(path: Path) -> str:
     named = [part for part in path if isinstance(part, str)]
     if "byGpu" in named or named[-2:] == ["gpu", "type"]:
         return "GPU model"
-    return {"regions": "region", "homeRegion": "region"}.get(named[-1], named[-1])
+    nouns = {"regions": "region", "homeRegion": "region", "instanceTypes": "instance type"}
+    return nouns.get(named[-1], named[-1])
 
 
 def _pattern_hint(path: Path) -> str | None:

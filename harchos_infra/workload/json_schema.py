@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from harchos_infra.workload import document, original
 from harchos_infra.workload.document import ORIGINAL_API_VERSION, Model, Workload
 from harchos_infra.workload.original import OriginalFields
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+Keys = dict[tuple[str, ...], tuple[str, ...]]
+"""The keys that each place of a document may have: `("spec", "budget")` -> `("maxCost", …)`."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -25,9 +31,9 @@ def json_schema() -> dict[str, Any]:
         "description": duration.pop("description"),
         "anyOf": [duration["properties"]["default"]["anyOf"][0], duration],
     }
-    _describe(definitions, schema)
+    describe(definitions, {Workload: schema, OriginalFields: definitions["Spec"]}, (document, original))
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DRAFT,
         "title": "HarchOS workload",
         **{key: value for key, value in schema.items() if key != "title"},
         "if": {"properties": {"apiVersion": {"const": ORIGINAL_API_VERSION}}},
@@ -37,10 +43,14 @@ def json_schema() -> dict[str, Any]:
 
 
 @cache
-def known_keys() -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Return the keys that each place of a document may have: `("spec", "budget")` -> `("maxCost", …)`."""
-    schema = json_schema()
-    places: dict[tuple[str, ...], tuple[str, ...]] = {}
+def known_keys() -> Keys:
+    """Return the keys of a workload document."""
+    return keys_of(json_schema())
+
+
+def keys_of(schema: dict[str, Any]) -> Keys:
+    """Return the keys that a schema knows."""
+    places: Keys = {}
 
     def visit(node: dict[str, Any], place: tuple[str, ...]) -> None:
         node = _resolved(node, schema)
@@ -63,13 +73,16 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
 
 
-def _describe(definitions: dict[str, Any], root: dict[str, Any]) -> None:
-    """Add the attribute docstrings of the models as descriptions; drop titles, which repeat the keys."""
-    texts = _attribute_docstrings()
-    for model in _models():
-        node = root if model is Workload else definitions.get(model.__name__)
-        if node is None:
-            node = definitions["Spec"] if model is OriginalFields else None
+def describe(
+    definitions: dict[str, Any], nodes: dict[type[Model], Any], modules: Sequence[ModuleType]
+) -> None:
+    """Add attribute docstrings of the modules' models as descriptions; drop titles, which repeat the keys.
+
+    `nodes` are the models whose schema is not among the definitions under their own name.
+    """
+    texts = _attribute_docstrings(modules)
+    for model in _models(modules):
+        node = nodes.get(model) or definitions.get(model.__name__)
         for branch in (node, *node.get("anyOf", ())) if node else ():
             for name, field in model.model_fields.items():
                 if (child := branch.get("properties", {}).get(str(field.alias))) is not None:
@@ -80,17 +93,17 @@ def _describe(definitions: dict[str, Any], root: dict[str, Any]) -> None:
             branch.pop("title", None)
 
 
-def _models() -> list[type[Model]]:
-    found = [*vars(document).values(), *vars(original).values()]
+def _models(modules: Iterable[ModuleType]) -> list[type[Model]]:
+    found = [value for module in modules for value in vars(module).values()]
     unique = dict.fromkeys(
         m for m in found if isinstance(m, type) and issubclass(m, Model) and m is not Model
     )
     return list(unique)
 
 
-def _attribute_docstrings() -> dict[tuple[str, str], str]:
+def _attribute_docstrings(modules: Iterable[ModuleType]) -> dict[tuple[str, str], str]:
     texts = {}
-    for module in (document, original):
+    for module in modules:
         for class_ in ast.parse(inspect.getsource(module)).body:
             class_name, body = (class_.name, class_.body) if isinstance(class_, ast.ClassDef) else ("", [])
             for field, text in pairwise(body):

@@ -38,7 +38,10 @@ def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
     if network is None:
         return
     if network.expose:
-        yield ("spec", "networking", "expose"), "the service is reached on the hub itself in this version"
+        yield (
+            ("spec", "networking", "expose"),
+            "on a cloud it opens the port to everyone; on this machine nothing",
+        )
     if network.protocol != "http":
         yield ("spec", "networking", "protocol"), "the health check speaks http; the job speaks what it likes"
     if network.tls:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -101,20 +103,36 @@ def test_destroy_from_another_terminal_ends_the_run(road: Road) -> None:
 SECRET = "s3cr3t-4f1e9a-value"
 
 
+def arguments_of_all_processes() -> bytes:
+    """Return every command line on this machine; processes that end meanwhile have none."""
+    found = b""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += entry.read_bytes()
+    return found
+
+
 def test_secrets_appear_nowhere(road: Road) -> None:
     file = road.workload(
-        'echo "the key is $API_KEY and $DB"; test ${#API_KEY} = 19 && test ${#DB} = 20',
+        'echo "the key is $API_KEY and $DB"; test ${#API_KEY} = 19 && test ${#DB} = 20; sleep 1',
         env=[{"name": "API_KEY", "value": SECRET}],
         secrets=[{"name": "DB", "env": "DB_FROM_HERE"}],
     )
     plan = road.work / "plan.json"
     made = road.harchos("plan", file, "--out", plan, DB_FROM_HERE=SECRET + "2")
     assert made.returncode == 0, made.stderr
-    done = road.harchos("apply", plan, "--yes", DB_FROM_HERE=SECRET + "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    shown = made.stdout + done.stdout + done.stderr + road.harchos("logs").stdout
+    apply = road.start("apply", plan, "--yes", DB_FROM_HERE=SECRET + "2")
+    arguments = b""
+    while apply.poll() is None:
+        arguments += arguments_of_all_processes()
+        time.sleep(0.05)
+    out, _ = apply.communicate()
+    assert apply.returncode == 0, out
+    assert SECRET.encode() not in arguments
+    shown = made.stdout + out + road.harchos("logs").stdout
     for format in ("table", "json", "markdown", "html"):
         shown += road.harchos("report", "--format", format).stdout
+    assert "the key is *** and ***" in shown
     assert SECRET not in shown
     holding = [
         path
@@ -123,6 +141,27 @@ def test_secrets_appear_nowhere(road: Road) -> None:
     ]
     assert holding == []
     assert road.left() == []
+
+
+def others_can_read(path: Path, home: Path) -> bool:
+    """Return whether another user may read a file: its own mode, and a way to it through `home`'s folders."""
+    folders = [folder for folder in path.parents if folder.is_relative_to(home)]
+    return bool(path.stat().st_mode & 0o044) and all(folder.stat().st_mode & 0o011 for folder in folders)
+
+
+def test_plans_states_and_the_ledger_are_for_their_owner_only(road: Road) -> None:
+    plan = road.work / "plan.json"
+    umask = os.umask(0)
+    try:
+        assert road.harchos("plan", road.workload("true"), "--out", plan).returncode == 0
+        assert road.harchos("apply", plan, "--yes").returncode == 0
+    finally:
+        os.umask(umask)
+    states = [path for path in road.home.rglob("terraform.tfstate*") if path.is_file()]
+    private = [plan, *road.home.glob("ledger.db*"), *states]
+    assert {path.name for path in private} >= {"plan.json", "ledger.db", "terraform.tfstate"}
+    files = [path for path in road.home.rglob("*") if path.is_file()]
+    assert [path for path in files if others_can_read(path, road.home)] == []
 
 
 def test_a_missing_secret_is_an_error_before_anything_is_created(road: Road) -> None:

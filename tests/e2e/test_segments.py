@@ -18,8 +18,6 @@ steps = int(sys.argv[1])
 saved = pathlib.Path(os.environ["HARCHOS_CHECKPOINT_DIR"], "count")
 out = pathlib.Path(os.environ["HARCHOS_OUTPUT_DIR"], "steps.txt")
 done = int(saved.read_text()) if saved.exists() else 0
-if out.exists():  # what a lost hub did after its last checkpoint is done again
-    out.write_text("".join(out.read_text().splitlines(keepends=True)[:done]))
 asked = []
 signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 while done < steps:
@@ -35,7 +33,7 @@ while done < steps:
     part.replace(saved)
 print("counted", flush=True)
 """
-STEPS = 60
+STEPS = 150
 
 
 def paused_plan(road: Road) -> Path:
@@ -47,7 +45,7 @@ def paused_plan(road: Road) -> Path:
         name="count",
         workdir="count",
         duration="12h",
-        deadline="48h",
+        deadline="24h",
         interruptible=True,
         checkpoint={"grace": "10s", "restart": "5m", "sizeGiB": 0.01, "interval": "1s"},
         placement={"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
@@ -55,7 +53,7 @@ def paused_plan(road: Road) -> Path:
         objective="greenest",
     )
     plan = road.work / "plan.json"
-    done = road.harchos("plan", file, "--now", "2022-07-15T06:00Z", "--out", plan)
+    done = road.harchos("plan", file, "--now", "2022-07-17T07:30Z", "--out", plan)
     assert done.returncode == 0, done.stderr
     assert len(json.loads(plan.read_text())["chosen"]["segments"]) > 1
     return plan
@@ -77,7 +75,7 @@ def plan(road: Road) -> Path:
 
 def test_a_paused_job_goes_on_in_the_next_segment_and_does_each_step_once(road: Road, plan: Path) -> None:
     segments = json.loads(plan.read_text())["chosen"]["segments"]
-    done = road.harchos("apply", plan, "--rehearse", "--speed", "7200", "--yes")
+    done = road.harchos("apply", plan, "--rehearse", "--speed", "2400", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert outputs(road) == [str(n) for n in range(1, STEPS + 1)]
     hubs = json.loads(road.harchos("report", "--format", "json").stdout)["hubs"]
@@ -88,11 +86,9 @@ def test_a_paused_job_goes_on_in_the_next_segment_and_does_each_step_once(road: 
     assert road.left() == []
 
 
-def test_a_controller_that_dies_at_any_moment_is_followed_by_one_that_goes_on(
-    road: Road, plan: Path
-) -> None:
-    apply = road.start("apply", plan, "--rehearse", "--speed", "7200", "--yes")
-    moments = ("run: hub count", "destroy: paused", "wait: segment 2", "about to be created")
+def test_a_controller_that_dies_at_any_moment_is_followed_by_one_that_goes_on(road: Road, plan: Path) -> None:
+    apply = road.start("apply", plan, "--rehearse", "--speed", "2400", "--yes")
+    moments = ("run: hub count", "destroy: paused", "wait: segment 2", "goes on from checkpoint")
     for number, moment in enumerate(moments):
         assert apply.stdout is not None
         seen = any(moment in line for line in apply.stdout)
@@ -121,13 +117,13 @@ def test_a_hub_that_is_lost_is_followed_by_one_that_goes_on_from_the_last_checkp
     assert any("the hub was lost; goes on at" in detail for detail in events(road, "phase"))
     (resumed, *_) = events(road, "resume")
     assert "goes on from checkpoint" in resumed
-    assert outputs(road)[-1] == str(STEPS)
-    assert sorted(map(int, set(outputs(road)))) == list(range(1, STEPS + 1))
+    first = int(outputs(road)[0])
+    assert outputs(road) == [str(n) for n in range(first, STEPS + 1)]
     assert road.left() == []
 
 
 def test_a_stop_while_the_run_is_paused_ends_it_there(road: Road, plan: Path) -> None:
-    apply = road.start("apply", plan, "--rehearse", "--speed", "1200", "--yes")
+    apply = road.start("apply", plan, "--rehearse", "--speed", "2400", "--yes")
     assert apply.stdout is not None
     assert any("wait: segment 2" in line for line in apply.stdout)
     os.kill(apply.pid, signal.SIGINT)

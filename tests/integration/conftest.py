@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harchos_infra.cli.main import main
 from support.command import Document, Harchos
 from support.object_stores import Services, Store, bucket
+
+if TYPE_CHECKING:
+    from support.aws_server import AwsServer
 
 DOCUMENT = """\
 apiVersion: harchos.dev/v1
@@ -84,3 +88,16 @@ def new_store(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
             return made
 
         yield make
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsServer]:
+    """AWS on a local port, in this process's environment, and a home of its own."""
+    from support.aws_server import AwsServer
+
+    with AwsServer() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HARCHOS_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        yield server

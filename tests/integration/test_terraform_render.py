@@ -121,7 +121,7 @@ def test_several_segments_are_refused_before_anything_is_written(plan, render, t
 
 def test_a_rented_hub_needs_a_rehearsal(plan, render, tmp_path: Path, capsys) -> None:
     assert render(plan) == 1
-    assert "hubs on aws come with a later release" in capsys.readouterr().err
+    assert "what only `harchos apply` puts into its mailbox" in capsys.readouterr().err
     assert not (tmp_path / "tf").exists()
 
 

@@ -21,14 +21,15 @@ FINAL = ("succeeded", "failed", "stopped", "expired")
 class Hub:
     """One hub, from `job.json` to the last look at the machine."""
 
-    def __init__(self, root: Path, agent: Path, python: str = sys.executable) -> None:
+    def __init__(self, root: Path, agent: Path, python: str = sys.executable, url: str | None = None) -> None:
         self.python = python
         self.run = f"test-{uuid.uuid4().hex[:6]}"
         self.hub = f"{self.run}-h0"
         self.agent = agent
         self.directory = root / "machine"
         self.store = root / "mailbox"
-        self.mailbox = Mailbox(self.store.as_uri(), self.run, self.hub)
+        self.url = url or self.store.as_uri()
+        self.mailbox = Mailbox(self.url, self.run, self.hub)
 
     def job(self, *command: str, **changes: Any) -> None:
         """Write `job.json` for a process, unless told otherwise."""
@@ -69,7 +70,7 @@ class Hub:
     def start(self, ttl_s: float = 60.0, hub: str | None = None) -> subprocess.CompletedProcess[str]:
         expires = (datetime.now(UTC) + timedelta(seconds=ttl_s)).isoformat()
         return self.command(
-            *("start", "--mailbox", self.store.as_uri(), "--run", self.run, "--hub", hub or self.hub),
+            *("start", "--mailbox", self.url, "--run", self.run, "--hub", hub or self.hub),
             *("--expires", expires, "--dir", str(self.directory)),
         )
 

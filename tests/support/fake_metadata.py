@@ -298,7 +298,7 @@ class _Google(_Handler):
                 "service-accounts": {"default": account, account["email"]: account},
                 "zone": f"projects/123/zones/{fake.region}-a",
             },
-            "project": {"numeric-project-id": "123", "project-id": "test"},
+            "project": {"attributes": {}, "numeric-project-id": "123", "project-id": "test"},
         }
 
 

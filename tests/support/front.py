@@ -60,6 +60,7 @@ class Front:
         """`refused`: connections are reset; `silent`: requests are never answered."""
         self.requests: list[tuple[str, str]] = []
         self.log: list[tuple[str, str, int]] = []
+        self._scopes: list[tuple[str, str]] = []
         self._faults: list[tuple[Callable[[str, str], bool], Fault, int]] = []
         self._lock = threading.Lock()
         self._lagging = False
@@ -114,6 +115,16 @@ class Front:
                     return fault
         return None
 
+    def scopes(self, part: str) -> list[str]:
+        """Return the credential scopes (`KEY/day/region/s3/…`) of signed requests to such addresses."""
+        with self._lock:
+            return [scope for target, scope in self._scopes if part in target]
+
+    def sign(self, target: str, authorization: str) -> None:
+        scope = re.search(r"Credential=([^,]+)", authorization)
+        with self._lock:
+            self._scopes.append((unquote(target), scope.group(1) if scope else ""))
+
     def asked(self, method: str, part: str) -> int:
         with self._lock:
             return sum(m == method and part in unquote(target) for m, target in self.requests)
@@ -130,17 +141,22 @@ class Front:
             self._new.clear()
             self._deleted.clear()
 
-    def note(self, method: str, target: str, status: int) -> None:
+    def note(self, method: str, target: str, status: int, body: bytes = b"") -> None:
         """Remember what was written and deleted while listings stand still."""
         path = unquote(urlsplit(target).path)
+        # S3 deletes by a list of keys, Azure by a batch of requests.
+        many = re.findall(r"<Key>(.*?)</Key>|^DELETE (\S+)", body.decode(errors="replace"), re.M)
+        deleted = [f"/{key}" if key else unquote(target) for key, target in many]
         with self._lock:
             self.log.append((method, target, status))
             if not self._lagging or status >= 300:
                 return
-            if method in ("PUT", "POST") and not any(path.endswith(f"/{key}") for key in self._seen):
-                self._new.add(path)
-            if method == "DELETE":
+            if deleted and method == "POST":
+                self._deleted.update(deleted)
+            elif method == "DELETE":
                 self._deleted.add(path)
+            elif method in ("PUT", "POST") and not any(path.endswith(f"/{key}") for key in self._seen):
+                self._new.add(path)
 
     def listing(self, body: bytes) -> bytes:
         """Return a listing as it lags; listings of S3, GCS and Azure name objects in `Contents` or `Blob`."""
@@ -196,6 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         if self._is_down():
             return
+        self.front.sign(self.path, self.headers.get("Authorization", ""))
         fault = self.front.next_fault(self.command, self.path) or Fault()
         time.sleep(fault.wait_s)
         if fault.status is not None:
@@ -237,9 +254,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
             length = int(self.headers.get("Content-Length") or 0)
-            upstream.request(self.command, self.path, self._body(length, fault.cut_sent), headers)
+            small = self.command == "POST" and length <= _BLOCK_BYTES
+            body = self.rfile.read(length) if small else b""
+            sent = body if small else self._body(length, fault.cut_sent)
+            upstream.request(self.command, self.path, sent, headers)
             answer = upstream.getresponse()
-            self.front.note(self.command, self.path, answer.status)
+            self.front.note(self.command, self.path, answer.status, body)
             if fault.lose_answer:
                 raise _CutError
             self._back(answer, fault.cut_received)

@@ -13,13 +13,14 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
+from harchos_infra.hub.invocation import dying_with
 from support.fake_gcs import FakeGcs
 from support.front import Front
 
@@ -40,25 +41,24 @@ class Service:
     url: str
     gcs: FakeGcs | None = None
 
-    def make_bucket(self, name: str) -> None:
+    def make_bucket(self, name: str, region: str = "us-east-1") -> None:
         if self.gcs:
             self.gcs.buckets[name] = {}
         elif self.kind == "s3":
-            self._request("PUT", f"{self.url}/{name}", {"Authorization": _S3_SCOPE})
+            import boto3
+
+            keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+            client = boto3.client("s3", endpoint_url=self.url, region_name=region, **keys)
+            place = (
+                {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            )
+            client.create_bucket(Bucket=name, **place)
         else:
-            self._request("PUT", *_signed_container(self.url, name))
-
-    @staticmethod
-    def _request(method: str, url: str, headers: dict[str, str]) -> None:
-        request = urllib.request.Request(url, method=method, headers=headers)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
-            answer.read()
-
-
-_S3_SCOPE = (
-    "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-)
+            address, headers = _signed_container(self.url, name)
+            request = urllib.request.Request(address, method="PUT", headers=headers)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(request, timeout=10) as answer:
+                answer.read()
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ def _azurite() -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=dying_with(os.getpid()),  # a test run that is killed leaves no server
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
@@ -156,8 +157,10 @@ def _azurite() -> Iterator[str]:
 def _listening_port(pid: int) -> int:
     """Return the port that a process listens on: it chose a free one itself."""
     until = time.monotonic() + _START_S
+    inodes: set[str] = set()
     while time.monotonic() < until:
-        inodes = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+        with suppress(FileNotFoundError):  # a descriptor that was closed meanwhile
+            inodes = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             words = line.split()
             if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:

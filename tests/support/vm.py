@@ -15,7 +15,7 @@ from pathlib import Path
 
 METADATA, STORE, MANAGEMENT = "169.254.169.254", "169.254.0.3", "169.254.0.4"
 """Where the guest finds what the test serves, on port 80."""
-PATIENCE_S = 240.0
+PATIENCE_S = 480.0
 POWERED_OFF = "reboot: Power down"
 _NETWORK = (
     "user,id=net,restrict=on,net=169.254.0.0/16,host=169.254.0.2,dhcpstart=169.254.0.15,dns=169.254.0.5"
@@ -67,9 +67,9 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
         self._since = 0.0
 
-    def boot(self, cloud: str, user_data: str) -> None:
-        """Start; a machine of AWS or Google asks its metadata service for user-data, others have a disk."""
-        if cloud in _FIRMWARE:
+    def boot(self, user_data: str, cloud: str | None = None) -> None:
+        """Start with user-data on a disk, or as a machine of a cloud (`aws`, `gcp`) that asks for it."""
+        if cloud:
             source = ["-smbios", _FIRMWARE[cloud]]
         else:
             image = f"file={self._seed(user_data)},if=none,id=seed,format=raw,readonly=on"
@@ -78,8 +78,8 @@ class Machine:
         with (self._folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
-                    *("-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none", "-nodefaults"),
+                    *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=512"),
+                    *("-cpu", "max", "-smp", "1", "-m", "1024", "-display", "none", "-nodefaults"),
                     *("-serial", f"file:{self._console}", "-kernel", str(cache() / "vmlinuz"), "-append"),
                     "root=/dev/nvme0n1 rootfstype=ext4 rw console=ttyS0 mitigations=off panic=1",
                     *("-drive", f"file={cache() / 'root.img'},if=none,id=root,format=raw,snapshot=on"),

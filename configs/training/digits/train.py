@@ -3,8 +3,8 @@
 It keeps the contract of a HarchOS job:
 - after each epoch it publishes `$HARCHOS_CHECKPOINT_DIR/digits.pt` and, started again, goes on from there;
 - on SIGTERM it finishes the epoch it is in, publishes, and exits with 143: stopped, not done;
-- at the end `$HARCHOS_OUTPUT_DIR` holds `model.pt` and `metrics.json`; `units.json` there counts the images
-  trained on, after each epoch.
+- at the end `$HARCHOS_OUTPUT_DIR` holds `model.pt` and `metrics.json`; after each epoch `units.json` there
+  counts the images trained on, and `metrics.jsonl` gets a line that the report draws.
 It exits with 1 when the accuracy on the test images is below `--min-accuracy`.
 
 On a CPU a run is reproducible: the same seed gives the same weights, interrupted or not.
@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -130,6 +131,14 @@ def count_images(path: Path, images: int) -> None:
     publish(path, json.dumps({"images": counted + images}).encode())
 
 
+def report_metrics(path: Path, epoch: dict[str, float], number: int) -> None:
+    """Append a line that `harchos report` draws."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    at = datetime.now(UTC).isoformat()
+    with path.open("a") as file:
+        print(json.dumps({"at": at, "epoch": number, **epoch}), file=file)
+
+
 def weights_sha256(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
@@ -221,6 +230,7 @@ def main() -> int:
         training.run_epoch(*data)
         training.save(checkpoint)
         count_images(outputs / "units.json", len(data[0]))
+        report_metrics(outputs / "metrics.jsonl", training.history[-1], len(training.history))
 
     accuracy = training.history[-1]["accuracy"]
     metrics = {

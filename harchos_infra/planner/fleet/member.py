@@ -27,6 +27,8 @@ from harchos_infra.workload.document import Workload
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from harchos_infra.policy.loader import LoadedPolicy
+
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
@@ -42,6 +44,8 @@ class Member:
     plan: Plan
     measured: Calibration | None = None
     """What earlier runs took, as its own plan had it."""
+    policy: LoadedPolicy | None = None
+    """What its own plan kept to."""
 
     @property
     def name(self) -> str:
@@ -96,7 +100,7 @@ class Ways:
     @classmethod
     def of(cls, member: Member, signal: Signal) -> Ways:
         """Estimate a member once more, as its own plan did."""
-        request = Request.of(member.workload, member.catalog, member.plan.now, member.measured)
+        request = Request.of(member.workload, member.catalog, member.plan.now, member.measured, member.policy)
         verdicts = fit(request, member.catalog)
         fitting = [o for o, misses in zip(member.catalog.offers, verdicts, strict=True) if not misses]
         estimates, _ = estimate(request, member.catalog, signal, sorted(fitting, key=lambda o: o.key))
@@ -163,11 +167,14 @@ def _latest_s(estimates: Estimates, index: Ints) -> Ints:
 
 
 def _most_mean(request: Request, estimates: Estimates, index: Ints, embodied_g: Floats) -> Floats:
-    """Return the mean intensity at which the workload's own carbon budget is spent; inf where none is."""
-    most_kg, kwh = request.spec.budget.max_carbon_kg, estimates.energy_kwh[index]
-    if most_kg is None:
-        return np.full(len(index), np.inf)
-    left_g = most_kg * 1000 - estimates.transfer_g[index] - embodied_g
+    """Return the mean intensity at which the carbon budget or the policy's limit is reached; inf: none."""
+    rule = request.policy.rules.max_intensity_gco2_per_kwh if request.policy else None
+    limit = np.inf if rule is None else rule
+    kwh = estimates.energy_kwh[index]
+    if request.max_carbon_g == np.inf:
+        return np.full(len(index), limit)
+    left_g = request.max_carbon_g - estimates.transfer_g[index] - embodied_g
     rows = [estimates.horizon.rows[estimates.regions[i].zone or ""] for i in index.tolist()]
     highest = estimates.horizon.intensity.max(axis=1, initial=0.0)[rows]
-    return np.where(kwh * highest <= left_g, np.inf, left_g / np.maximum(kwh, 1e-300) * (1 + _NOISE))
+    spent = np.where(kwh * highest <= left_g, np.inf, left_g / np.maximum(kwh, 1e-300) * (1 + _NOISE))
+    return np.minimum(spent, limit)

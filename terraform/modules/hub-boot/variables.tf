@@ -70,7 +70,7 @@ variable "nodes" {
 }
 
 variable "environment" {
-  description = "Environment of the agent (not of the job), such as AWS_REGION of the mailbox's bucket. It can be read by whoever may describe the machine: no secrets."
+  description = "Environment of the agent (not of the job), such as AWS_ENDPOINT_URL of an S3 store that is not Amazon's. It can be read by whoever may describe the machine: no secrets."
   type        = map(string)
   default     = {}
 

@@ -5,51 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from harchos_infra.hub import instance
 from support.fake_metadata import FakeMetadata
+from support.recorder import Recorder
 
 CREDENTIALS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "wJalr/EXAMPLE+KEY", "Token": "Fwo//token=="}
 AT = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
-
-
-class Server:
-    """Answers as told, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, bytes]] = []
-        self.requests: list[tuple[str, str, dict[str, str]]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                outer.requests.append((self.command, self.path, headers))
-                status, body = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_DELETE = do_POST = _answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +29,9 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
+def server() -> Iterator[Recorder]:
+    with Recorder((200, b"")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -115,7 +81,7 @@ def test_an_s3_get_is_signed_as_amazons_own_client_signs_it(
 
 
 def test_a_machine_of_aws_reads_s3_with_its_roles_credentials(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path
 ) -> None:
     server.answers = [(200, b"the agent")]
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -132,12 +98,16 @@ def test_a_machine_of_aws_reads_s3_with_its_roles_credentials(
 
 
 def test_a_machine_of_google_reads_its_bucket_with_its_service_account(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path
 ) -> None:
     with on("gcp", monkeypatch) as fake:
         request = instance.object_request("gs://box/prefix", "run/hub/agent.pyz")
     assert request.full_url == "https://storage.googleapis.com/box/prefix/run/hub/agent.pyz"
     assert request.get_header("Authorization") == f"Bearer {fake.access_token}"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")
+    request = instance.object_request("gs://box/prefix", "run/hub/agent.pyz")
+    assert request.full_url == "http://127.0.0.1:4443/box/prefix/run/hub/agent.pyz"
+    assert request.get_header("Authorization") is None
 
 
 def test_a_machine_of_azure_reads_its_container_with_its_managed_identity(
@@ -153,9 +123,8 @@ def test_a_machine_of_azure_reads_its_container_with_its_managed_identity(
 
 
 def test_credentials_of_the_environment_go_before_the_machines_own(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path
 ) -> None:
-    server.answers = [(200, b"")]
     for name, value in {"ACCESS_KEY_ID": "AKIAENV", "SECRET_ACCESS_KEY": "s", "REGION": "eu-west-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -166,7 +135,7 @@ def test_credentials_of_the_environment_go_before_the_machines_own(
 
 
 def test_a_role_that_does_not_count_yet_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path, impatient: list[float]
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path, impatient: list[float]
 ) -> None:
     server.answers = [(403, b"AccessDenied"), (500, b"slow down"), (200, b"the agent")]
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -177,8 +146,20 @@ def test_a_role_that_does_not_count_yet_is_waited_for(
     assert impatient == [0.5, 1.0, 2.0, 4.0]
 
 
+def test_a_bucket_in_another_region_is_asked_again_there(
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path, impatient: list[float]
+) -> None:
+    server.answers = [(301, b"PermanentRedirect"), (200, b"the agent")]
+    server.headers = {"x-amz-bucket-region": "us-west-2"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    with on("aws", monkeypatch):
+        instance.fetch("s3://box", "run/hub/agent.pyz", tmp_path / "agent.pyz")
+    scopes = [headers["authorization"].split("/")[2] for _, _, headers in server.requests]
+    assert scopes == ["eu-north-1", "us-west-2"]
+
+
 def test_an_object_that_is_not_there_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path, impatient: list[float]
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path, impatient: list[float]
 ) -> None:
     server.answers = [(404, b"")]
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -188,12 +169,12 @@ def test_an_object_that_is_not_there_is_not_waited_for(
 
 
 def test_patience_ends_with_the_stores_own_words(
-    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, tmp_path: Path
 ) -> None:
     server.answers = [(403, b"<Code>AccessDenied</Code>")]
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     monkeypatch.setattr(instance, "_PATIENCE_S", 0.1)
-    with on("aws", monkeypatch), pytest.raises(OSError, match="403.*AccessDenied"):
+    with on("aws", monkeypatch), pytest.raises(OSError, match=r"403.*AccessDenied"):
         instance.fetch("s3://box", "run/hub/agent.pyz", tmp_path / "agent.pyz")
 
 
@@ -209,51 +190,57 @@ GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/test
 MACHINE = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/harchos-test-h1"
 
 
-def calls(server: Server) -> list[tuple[str, str]]:
-    return [(method, path.partition("?")[0]) for method, path, _ in server.requests]
-
-
-def test_a_machine_of_google_deletes_itself(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+def test_a_machine_of_google_deletes_itself(monkeypatch: pytest.MonkeyPatch, server: Recorder) -> None:
     server.answers = [(200, b"{}")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("gcp", monkeypatch) as fake:
         instance.give_back({"cloud": "gcp", "expires": SOON})
     machine = "/compute/v1/projects/test/zones/eu-north-1-a/instances/harchos-test-h1"
-    assert calls(server) == [("DELETE", machine)]
+    assert server.calls == [("DELETE", machine)]
     assert server.requests[0][2]["authorization"] == f"Bearer {fake.access_token}"
 
 
-def test_a_machine_of_azure_deletes_its_resource_group_after_a_time_for_the_controller_to_do_so(
-    monkeypatch: pytest.MonkeyPatch, server: Server, impatient: list[float]
+def test_a_machine_of_google_that_may_not_delete_itself_is_left_to_its_termination_time(
+    monkeypatch: pytest.MonkeyPatch, server: Recorder
 ) -> None:
-    server.answers = [(202, b"")]
+    server.answers = [(403, b"compute.instances.delete")]
+    monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
+    with on("gcp", monkeypatch):
+        instance.give_back({"cloud": "gcp", "expires": SOON})
+    assert [method for method, _ in server.calls] == ["DELETE"]
+
+
+def test_a_machine_of_azure_deletes_its_resource_group_after_a_time_for_the_controller_to_do_so(
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, impatient: list[float]
+) -> None:
+    server.answers = [(503, b"busy"), (202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("azure", monkeypatch) as fake:
         instance.give_back({"cloud": "azure", "expires": SOON})
-        assert fake.asked("resource=https%3A%2F%2Fmanagement.azure.com%2F") == 1
-    assert calls(server) == [("DELETE", GROUP)]
-    assert impatient == [45.0]
+        assert fake.asked("resource=https%3A%2F%2Fmanagement.azure.com%2F") == 2
+    assert server.calls == [("DELETE", GROUP), ("DELETE", GROUP)]
+    assert impatient == [45.0, 0.5]
 
 
 def test_a_further_node_of_azure_deletes_nothing_but_itself(
-    monkeypatch: pytest.MonkeyPatch, server: Server
+    monkeypatch: pytest.MonkeyPatch, server: Recorder
 ) -> None:
     server.answers = [(202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     monkeypatch.setenv("HARCHOS_NODE", "1")
     with on("azure", monkeypatch):
         instance.give_back({"cloud": "azure", "expires": PAST})
-    assert calls(server) == [("DELETE", MACHINE)]
+    assert server.calls == [("DELETE", MACHINE)]
 
 
 def test_a_machine_of_azure_that_may_not_delete_is_deallocated_and_at_once_when_its_time_is_over(
-    monkeypatch: pytest.MonkeyPatch, server: Server, impatient: list[float]
+    monkeypatch: pytest.MonkeyPatch, server: Recorder, impatient: list[float]
 ) -> None:
     server.answers = [(403, b""), (202, b"")]
     monkeypatch.setenv("HARCHOS_MANAGEMENT", server.url)
     with on("azure", monkeypatch):
         instance.give_back({"cloud": "azure", "expires": PAST})
-    assert calls(server) == [("DELETE", GROUP), ("POST", f"{MACHINE}/deallocate")]
+    assert server.calls == [("DELETE", GROUP), ("POST", f"{MACHINE}/deallocate")]
     assert impatient == []
 
 

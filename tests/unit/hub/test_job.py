@@ -47,6 +47,7 @@ def test_every_field_is_read() -> None:
     assert job.checkpoint is not None and job.checkpoint.command == ("save",)
     assert job.service is not None and (job.service.port, job.service.health_path) == (8000, None)
     assert job.power_model.source == "stated"
+    assert Job.parse(document(secret_refs={"TOKEN": "ssm:///a"})).secret_refs == {"TOKEN": "ssm:///a"}
 
 
 def test_what_is_null_is_none() -> None:
@@ -67,6 +68,13 @@ def test_what_is_null_is_none() -> None:
         ({"resources": {"cpus": None, "memory_gib": None}}, "resources: gpus is missing"),
         ({"checkpoint": {"path": "x"}}, "checkpoint: grace_s is missing"),
         ({"power_model": None}, "power_model"),
+        (
+            {"secret_refs": {"TOKEN": "s3://bucket/key"}},
+            "secret_refs 'TOKEN' is not a reference to ssm, gcpsm",
+        ),
+        ({"secret_refs": {"TOKEN": 3}}, "secret_refs 'TOKEN' is not a reference to"),
+        ({"secret_refs": {"OTHER": "ssm:///a"}}, "secret_refs 'OTHER' is not among secret_names"),
+        ({"secret_refs": []}, "not of type dict"),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, Any], said: str) -> None:

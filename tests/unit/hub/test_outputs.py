@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harchos_infra.hub.mailbox import Mailbox
-from harchos_infra.hub.outputs import upload_outputs
+from harchos_infra.hub.outputs import Outputs
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,6 @@ def test_a_name_that_no_object_can_have_costs_only_its_own_file(
     (directory / "good").write_text("result")
     Path(os.fsdecode(os.fsencode(directory) + b"/" + name)).write_text("lost")
     mailbox = Mailbox((tmp_path / "mailbox").as_uri(), "run", "hub")
-    assert upload_outputs(mailbox, directory) == [shown]
+    assert Outputs(mailbox, directory).upload() == [shown]
     assert mailbox.get("outputs/good") == b"result"
     assert [entry["path"] for entry in mailbox.get_json("outputs.json")] == ["good"]

@@ -1,4 +1,4 @@
-"""Runs of several segments: which one they are in, and each hub's own place and mailbox."""
+"""Runs of several segments: which one they are in, each hub's own place and mailbox, the job's metrics."""
 
 import json
 
@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("run", sa.Column("speed", sa.Float, nullable=False, server_default="1.0"))
     op.add_column("run", sa.Column("interruption", sa.String))
     op.add_column("run", sa.Column("failed_offers", sa.JSON, nullable=False, server_default="[]"))
+    op.add_column("run", sa.Column("metrics", sa.JSON, nullable=False, server_default="{}"))
     op.add_column("hub", sa.Column("place", sa.JSON, nullable=False, server_default="{}"))
     op.add_column("hub", sa.Column("mailbox", sa.String, nullable=False, server_default=""))
     db = op.get_bind()

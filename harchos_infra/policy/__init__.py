@@ -1,0 +1,1 @@
+"""The rules that an organisation sets for every plan and run: `harchos.policy.yaml`."""

@@ -1,0 +1,37 @@
+"""Attributes whose change makes another resource; schemas do not say so."""
+
+REPLACED_BY: dict[str, tuple[str, ...]] = {
+    "aws_instance": (
+        "ami",
+        "availability_zone",
+        "key_name",
+        "placement_group",
+        "subnet_id",
+        "instance_market_options",
+    ),
+    "aws_launch_template": ("name", "name_prefix"),
+    "aws_placement_group": ("name", "strategy"),
+    "aws_security_group": ("name", "description", "vpc_id"),
+    "aws_subnet": ("availability_zone", "cidr_block", "vpc_id"),
+    "aws_vpc": ("cidr_block",),
+    "aws_iam_role": ("name",),
+    "aws_iam_role_policy": ("name", "role"),
+    "aws_iam_instance_profile": ("name",),
+    "google_compute_instance": ("name", "project", "zone", "boot_disk", "network_interface"),
+    "google_compute_network": ("name", "auto_create_subnetworks"),
+    "google_compute_subnetwork": ("name", "network", "region"),
+    "google_compute_firewall": ("name", "network"),
+    "google_service_account": ("account_id",),
+    "azurerm_resource_group": ("name", "location"),
+    "azurerm_linux_virtual_machine": (
+        "name",
+        "location",
+        "resource_group_name",
+        "custom_data",
+        "zone",
+        "priority",
+    ),
+    "azurerm_virtual_network": ("name", "location", "resource_group_name"),
+    "azurerm_network_interface": ("name", "location", "resource_group_name"),
+    "azurerm_public_ip": ("name", "location", "resource_group_name", "sku", "zones"),
+}

@@ -1,0 +1,201 @@
+"""A run whose job is under way: planned again each hour, paused when its segment ends, gone on elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.runs.mailboxes import local_root
+from tests.unit.planner.small_world import MIDNIGHT
+from tests.unit.runs.test_replanning import HOUR, Waiting, begin, low
+
+__all__ = ["begin"]
+
+PAUSABLE: dict[str, Any] = {
+    "interruptible": True,
+    "checkpoint": {"path": "/x", "interval": "1h", "restart": "30m", "grace": "30s"},
+}
+
+
+class Running:
+    """A run whose hub lives, as its mailbox says; the agent's objects are written by the test."""
+
+    def __init__(self, run: Waiting, hour: float) -> None:
+        self.run = run
+        self.run.step(hour)
+        assert run.row()["phase"] == "provision"
+        run.clock.at = MIDNIGHT + hour * HOUR
+        run.ledger.intend_hub(
+            run.lease,
+            {
+                "hub": f"{run.lease.run}-h1",
+                "segment": 0,
+                "place": run.row()["segments"][0],
+                "mailbox": local_root(),
+                "state": "created",
+                "identity": "",
+                "created_at": run.clock.at.timestamp(),
+                "expires_at": (run.clock.at + 200 * HOUR).timestamp(),
+            },
+            ("hub", ""),
+        )
+        run.ledger.update_run(run.lease, phase="run")
+        self.box = Mailbox(local_root(), run.lease.run, f"{run.lease.run}-h1")
+        self.started = run.clock.at
+        self.says("running")
+
+    def says(self, phase: str, **more: Any) -> None:
+        """Let the agent write its status, and give a sign of life."""
+        at = self.run.clock.at.isoformat()
+        self.box.put_json("heartbeat.json", {"at": at, "seq": 1, "phase": phase})
+        self.box.put_json(
+            "status.json",
+            {"phase": phase, "job_started_at": self.started.isoformat(), "attempt": 1, **more},
+        )
+
+    def saves(self, number: int) -> None:
+        """Let the agent store a checkpoint."""
+        self.box.put(f"checkpoints/{number:08}/count", b"5")
+        item = {"path": "count", "bytes": 1, "sha256": sha256(b"5").hexdigest()}
+        manifest = {"schema": "harchos.checkpoint/1", "at": self.run.clock.at.isoformat(), "files": [item]}
+        self.box.put_json(f"checkpoints/{number:08}.json", manifest)
+
+    def step(self, hour: float, low_hours: list[float] | None = None) -> dict[str, Any]:
+        self.run.clock.at = MIDNIGHT + hour * HOUR
+        self.says("running")
+        return self.run.step(hour, low_hours)
+
+    def asked(self) -> dict[str, Any]:
+        return self.box.get_json("control.json") or {}
+
+
+Begin = Callable[..., Waiting]
+
+
+def test_a_running_job_is_paused_until_hours_that_have_become_better(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    row = job.step(30.2, low(50, 5.0))
+    assert job.run.events("moved") != []
+    assert row["segments"][0]["end"] == "2026-11-24T06:12:00Z"
+    later = datetime.fromisoformat(row["segments"][1]["start"])
+    assert later >= MIDNIGHT + 49 * HOUR
+    job.step(30.3)
+    assert job.asked()["want"] == "checkpoint"
+    assert "it goes on at local/local" in job.asked()["reason"]
+
+
+def test_what_is_left_of_the_work_is_planned_not_all_of_it(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    row = job.step(44.2, low(50, 5.0))
+    left = sum(
+        (datetime.fromisoformat(s["end"]) - datetime.fromisoformat(s["start"]) for s in row["segments"][1:]),
+        timedelta(),
+    )
+    assert left / HOUR == pytest.approx(40 - 20.2, abs=0.01)
+
+
+def test_on_the_same_data_a_running_job_stays(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.2)
+    assert job.run.said[-1] == ("replan", "the schedule stays: it is still the best")
+    assert job.asked() == {}
+
+
+def test_a_job_that_cannot_checkpoint_is_never_interrupted(begin: Begin) -> None:
+    job = Running(begin(), 24.0)
+    asked = job.run.grid.asked
+    row = job.step(30.2, low(50, 5.0))
+    assert (len(row["segments"]), job.asked()) == (1, {})
+    assert job.run.grid.asked == asked
+    assert row["next_at"] == (MIDNIGHT + 31 * HOUR).timestamp()
+
+
+def paused(begin: Begin) -> Running:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.2, low(50, 5.0))
+    job.step(30.3)
+    job.saves(1)
+    job.says("stopped", reason=job.asked()["reason"], finished_at=job.run.clock.at.isoformat())
+    return job
+
+
+def test_a_paused_run_takes_its_hub_down_and_waits_for_the_next_segment(begin: Begin) -> None:
+    job = paused(begin)
+    assert job.run.step(30.31)["phase"] == "destroy"
+    row = job.run.step(30.32)
+    assert (row["phase"], row["segment"], row["outcome"]) == ("wait", 1, None)
+    (hub,) = job.run.ledger.hubs(row["id"])
+    assert hub["state"] == "gone"
+    assert any("wait: segment 2 of 2" in detail for detail in job.run.events("phase"))
+
+
+def test_a_run_that_is_paused_is_planned_again_with_what_is_left(begin: Begin) -> None:
+    job = paused(begin)
+    job.run.step(30.31)
+    job.run.step(30.32)
+    row = job.run.step(35.0, low(60, 1.0))
+    assert row["segment"] == 1
+    first = row["segments"][1]
+    assert datetime.fromisoformat(first["start"]) == MIDNIGHT + 60 * HOUR
+    hours = (datetime.fromisoformat(first["end"]) - datetime.fromisoformat(first["start"])) / HOUR
+    assert hours == pytest.approx(40 - 6.3 + 0.5, abs=0.01)
+    assert row["segments"][0]["end"] == "2026-11-24T06:12:00Z"
+
+
+def test_a_spot_notice_is_no_end_of_a_job_that_has_checkpoints(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.saves(1)
+    job.says("stopped", reason="spot notice: terminate at 10:56")
+    row = job.run.step(34.95)
+    assert (row["phase"], row["interruption"], row["outcome"]) == ("destroy", "spot", None)
+    assert row["failed_offers"] == [["local", "local", "this-machine", "on-demand"]]
+    row = job.run.step(34.96)
+    assert (row["phase"], row["outcome"]) == ("destroy", "failed")
+    assert "the machine was taken back, and no other candidate is left" in row["reason"]
+
+
+def test_a_lost_hub_is_followed_by_another_from_the_last_checkpoint(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.saves(1)
+    row = job.run.step(35.0)
+    assert (row["phase"], row["interruption"]) == ("destroy", "lost")
+    row = job.run.step(35.01)
+    assert (row["phase"], row["segment"], row["interruption"]) == ("wait", 1, None)
+    hours = sum(
+        (datetime.fromisoformat(s["end"]) - datetime.fromisoformat(s["start"])) / HOUR
+        for s in row["segments"][1:]
+    )
+    assert hours == pytest.approx(40 - 10.9 + 0.5, abs=0.01)
+
+
+def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> None:
+    job = Running(begin(), 24.0)
+    row = job.run.step(35.0)
+    assert (row["phase"], row["outcome"]) == ("destroy", "failed")
+
+
+def test_a_stop_is_stronger_than_the_segments_end(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.2, low(50, 5.0))
+    job.run.ledger.desire(job.run.lease.run, "stop", "harchos destroy")
+    job.step(30.3)
+    assert job.asked()["want"] == "stop"
+    job.says("stopped", reason="harchos destroy")
+    row = job.run.step(30.31)
+    assert (row["phase"], row["outcome"]) == ("destroy", "stopped")
+
+
+def test_each_move_is_recorded_with_its_price(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.2, low(50, 5.0))
+    (moved,) = job.run.events("moved")
+    assert moved.startswith("expected -")
+    assert "kgCO2e" in moved
+    assert "USD" in moved
