@@ -97,9 +97,14 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
     ]
     with_hub = {leftover.run for leftover in found}
     for run, row in rows.items():
-        if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
+        if row["phase"] != FINAL and run not in with_hub and _is_abandoned(ledger, row):
             found += _without_hub(row, clouds, listed)
     return Found(found, [*refusals, *_in_other_accounts(ledger, rows, listed)])
+
+
+def _is_abandoned(ledger: Ledger, run: RowMapping) -> bool:
+    """Return whether a run's owner is dead; a run that was given up is a controller's to take."""
+    return run["owner"] is not None and not ledger.is_owned(run["id"])
 
 
 def _without_hub(row: RowMapping, clouds: Sequence[str], seen: Collection[str]) -> Iterator[Leftover]:
@@ -140,7 +145,7 @@ def _without_owner(
             why, unfinished = "no run of that name in the ledger", False
         elif row["phase"] == FINAL:
             why, unfinished = f"its run has ended ({row['outcome']})", False
-        elif not ledger.is_owned(run):
+        elif _is_abandoned(ledger, row):
             why, unfinished = f"its run was abandoned in phase {row['phase']}", True
         else:
             continue

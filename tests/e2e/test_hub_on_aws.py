@@ -1,4 +1,4 @@
-"""A plan for AWS carried out: real Terraform on replayed providers, AWS's APIs on moto, a machine that boots."""
+"""A plan for AWS carried out: Terraform on replayed providers, AWS's APIs on moto, a machine that boots."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Account:
 
     def plan(self, command: str, **spec: Any) -> Path:
         placement = {"providers": ["aws"], "regions": [f"aws/{REGION}", f"aws/{OTHER}"]}
-        file = self.road.workload(command, placement=placement, **spec)
+        file = self.road.workload(command, **{"placement": placement, **spec})
         plan = self.road.work / "plan.json"
         done = self.road.harchos("plan", file, "--out", plan)
         assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def test_where_nothing_can_be_had_the_run_fails_and_nothing_stays(account: Accou
         error="UnauthorizedOperation: You are not authorized to perform this operation."
     )
     done = account.apply(plan)
-    text = done.communicate(timeout=200)[0]
+    text = done.communicate(timeout=90)[0]
     assert done.returncode == 4, text
     assert "ec2:RunInstances" in text or "not authorized" in text
     assert account.replay.world.existing == []

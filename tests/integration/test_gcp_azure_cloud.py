@@ -174,6 +174,21 @@ def test_what_the_module_makes_on_google_cloud_goes_though_terraforms_state_is_l
     assert [b["members"] for b in gcp.policies["mbox"]["bindings"]] == [["user:ada@example.com"]]
 
 
+def test_the_module_and_the_adapter_cut_long_names_alike(
+    gcp: FakeGcp, tmp_path: Path, harchos: Harchos
+) -> None:
+    run = f"{'a.very-long-workload-' * 4}1a2b3c"
+    hub = f"{run}-h1"
+    named = {"run": run, "hub": hub, "workload": run[:-7], "expires": EXPIRES, "mailbox": "gs://mbox/harchos"}
+    of_machine = {"region": "us-central1", "instance_type": "g2-standard-4", "market": "spot"}
+    with Replay(providers=["google"]) as replay:
+        variables = named | of_machine | {"project": PROJECT}
+        Workspace.of(replay, tmp_path, "gcp-hub", ".", variables).succeeds("apply", "-auto-approve")
+        into_gcp(replay.world.existing, gcp)
+    listed = GcpCloud().list(run=run, hub=hub)
+    assert len(listed) == len(GcpCloud().list()) > 5
+
+
 @pytest.mark.parametrize("example", ["minimal", "complete"])
 def test_what_the_module_makes_on_azure_goes_though_terraforms_state_is_lost(
     azure: FakeAzure, tmp_path: Path, example: str, harchos: Harchos
