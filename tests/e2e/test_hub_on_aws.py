@@ -26,6 +26,7 @@ class Account:
 
     def __init__(self, road: Road, aws: AwsServer, replay: Replay) -> None:
         self.road, self.aws, self.replay = road, aws, replay
+        self.started: list[subprocess.Popen[str]] = []
         self.s3("create_bucket", Bucket="mailbox")
         assert road.harchos("config", "set", "aws.mailbox", "s3://mailbox/team").returncode == 0
 
@@ -61,7 +62,9 @@ class Account:
         return plan
 
     def apply(self, plan: Path, **environ: str) -> subprocess.Popen[str]:
-        return self.road.start("apply", plan, "--yes", **self.environment(), **environ)
+        started = self.road.start("apply", plan, "--yes", **self.environment(), **environ)
+        self.started.append(started)
+        return started
 
     def machines(self) -> list[dict[str, Any]]:
         """Return what Terraform asked for: the arguments of each instance that was created."""
@@ -85,7 +88,11 @@ class Account:
 @pytest.fixture
 def account(road: Road) -> Iterator[Account]:
     with AwsServer(regions=(REGION, OTHER)) as aws, Replay(providers=("aws",)) as replay:
-        yield Account(road, aws, replay)
+        account = Account(road, aws, replay)
+        yield account
+        for process in account.started:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.slow
@@ -169,7 +176,9 @@ def test_where_nothing_can_be_had_the_run_fails_and_nothing_stays(account: Accou
     done = account.apply(plan)
     text = done.communicate(timeout=90)[0]
     assert done.returncode == 4, text
-    assert "ec2:RunInstances" in text or "not authorized" in text
+    assert "these credentials may not do that" in text
+    assert "no other candidate is left" in text
+    assert len(account.road.run_row()["hubStates"]) == 1, "what holds for the account is not tried again"
     assert account.replay.world.existing == []
 
 
