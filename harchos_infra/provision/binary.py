@@ -25,6 +25,8 @@ _VARIABLES_OF_OTHERS = (
     "TF_VAR_",
     "TF_WORKSPACE",
     "TF_DATA_DIR",
+    "HARCHOS_DATABASE_URL",
+    "HARCHOS_NOTIFY_SECRET",
     "PYDANTIC_DISABLE_PLUGINS",
     "OPENBLAS_NUM_THREADS",
     *MARKS,
@@ -53,7 +55,7 @@ def find_binary() -> Binary:
 
 
 def terraform_environment() -> dict[str, str]:
-    """Return our environment without what would change Terraform's meaning, and set to automation."""
+    """Return our environment without our own secrets and what changes Terraform's meaning; automation is on."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_VARIABLES_OF_OTHERS)}
     configuration = environment.get("TF_CLI_CONFIG_FILE")
     if configuration and not Path(configuration).exists():

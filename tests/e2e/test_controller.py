@@ -183,6 +183,49 @@ def share(road: Road, controller: Start) -> None:
     assert driven[0] | driven[1] == set(runs)
 
 
+def test_a_controller_that_hangs_is_replaced_and_lets_go_when_it_wakes(
+    road: Road, controller: Start
+) -> None:
+    hung = controller()
+    run = detach(road, once(road, "job", seconds=30))
+    road.wait_for(road.job_runs)
+    os.kill(hung.pid, signal.SIGSTOP)
+    awake = controller()
+    road.wait_for(lambda: rows(road)[run]["driven"] and owner(road, run) != hung.pid, patience_s=40)
+    os.kill(hung.pid, signal.SIGCONT)
+    road.wait_for(lambda: rows(road)[run]["phase"] == "done", patience_s=90)
+    assert rows(road)[run]["outcome"] == "succeeded"
+    assert begun(road) == [run]
+    assert (calls(road, run, "provision"), calls(road, run, "destroy")) == (["done"], ["done"])
+    for process in (hung, awake):
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    assert road.left() == []
+
+
+def owner(road: Road, run: str) -> int:
+    """Return the pid of the process that drives a run."""
+    return int(Ledger.open(road.home).run(run)["owner"].split(":")[1])
+
+
+def test_a_database_that_crashes_and_comes_back_costs_no_hub_and_no_work(
+    road: Road, controller: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres_server() as server:
+        monkeypatch.setenv("HARCHOS_DATABASE_URL", server.database())
+        controller()
+        run = detach(road, once(road, "job", seconds=10))
+        road.wait_for(road.job_runs)
+        server.stop()
+        time.sleep(5)
+        assert road.marked() != []
+        server.start()
+        road.wait_for(lambda: rows(road)[run]["phase"] == "done", patience_s=90)
+        assert rows(road)[run]["outcome"] == "succeeded"
+        assert begun(road) == [run]
+        assert road.left() == []
+
+
 def test_a_limit_on_hubs_holds_runs_back_and_the_highest_priority_goes_first(
     road: Road, controller: Start
 ) -> None:

@@ -29,10 +29,21 @@ def _as_its_user(command: list[str]) -> None:
 
 
 class PostgresServer:
-    """A running server; `database()` makes an empty one and returns its address."""
+    """A server in a directory; `database()` makes an empty one and returns its address."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, binaries: Path) -> None:
+        self._directory, self._binaries = directory, binaries
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -k {self._directory} -c fsync=off -c max_connections=60"
+        self._pg_ctl("-w", "-l", str(self._directory / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it as a crash would: connections are cut, nothing is written in peace."""
+        self._pg_ctl("-m", "immediate", "stop")
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        _as_its_user([str(self._binaries / "pg_ctl"), "-D", str(self._directory / "data"), *arguments])
 
     def database(self) -> str:
         import psycopg
@@ -56,15 +67,14 @@ def postgres_server() -> Iterator[PostgresServer]:
     directory = Path(tempfile.mkdtemp(prefix="harchos-pg-"))
     if os.geteuid() == 0:
         shutil.chown(directory, "postgres", "postgres")
-    data = directory / "data"
-    options = f"-c listen_addresses='' -k {directory} -c fsync=off -c max_connections=60"
+    server = PostgresServer(directory, binaries)
+    data = str(directory / "data")
     try:
-        _as_its_user([str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-N"])
-        log = str(directory / "log")
-        _as_its_user([str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start"])
+        _as_its_user([str(binaries / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-N"])
+        server.start()
         try:
-            yield PostgresServer(directory)
+            yield server
         finally:
-            _as_its_user([str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+            server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
