@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
 
-.PHONY: setup demo rehearse test lint types imports bench bench-planner docs clean
+.PHONY: setup checkov demo rehearse test lint types imports bench bench-planner docs clean
 
 setup: .venv/ready
 
@@ -12,6 +12,14 @@ setup: .venv/ready
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[local,dev$(TERRAFORM_EXTRA)]'
+	touch $@
+
+# In an environment of its own: it pins what other packages need newer.
+checkov: .venv-checkov/ready
+
+.venv-checkov/ready:
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/pip install --quiet checkov==3.3.30
 	touch $@
 
 demo: setup

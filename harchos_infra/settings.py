@@ -47,6 +47,17 @@ class Settings:
     """Subscription in which hubs are made; AZURE_SUBSCRIPTION_ID if not set."""
     azure_key_vault: str | None = None
     """Name of the vault that secrets of runs are put in."""
+    queue_local: int | None = None
+    """How many hubs a controller has at once on this machine, and on each cloud; no limit if not set."""
+    queue_aws: int | None = None
+    queue_gcp: int | None = None
+    queue_azure: int | None = None
+    notify_webhook: str | None = None
+    """Address that a controller posts every change of a run to, signed with `notify.secret`."""
+    notify_secret: str | None = None
+    """Key of the signature; HARCHOS_NOTIFY_SECRET, where set, comes first."""
+    notify_command: str | None = None
+    """Command that gets every change of a run on its standard input."""
     signal: str | None = None
     """Carbon signal where `--signal` is not given (`electricitymaps,replay`); the replay if not set."""
     electricitymaps_token: str | None = None
@@ -68,7 +79,9 @@ class Settings:
 
 
 KEYS: tuple[str, ...] = tuple(f.name.replace("_", ".", 1) for f in fields(Settings))
-SECRET_KEYS = frozenset({"electricitymaps.token", "watttime.password", "eia.api_key", "entsoe.token"})
+SECRET_KEYS = frozenset(
+    {"electricitymaps.token", "watttime.password", "eia.api_key", "entsoe.token", "notify.secret"}
+)
 """Settings whose value is not listed."""
 _CHOICES = {"local.engine": ("auto", "podman", "docker", "none"), "local.image": ("workload", "host")}
 
@@ -82,6 +95,12 @@ def set_value(key: str, value: str) -> None:
 def unset_value(key: str) -> None:
     """Remove one setting; one that is not set stays so."""
     _write({k: v for k, v in _read().items() if k != _check(key)})
+
+
+def queue_limit(provider: str) -> int | None:
+    """Return how many hubs may be on a cloud at once; None for no limit."""
+    limit: int | None = getattr(Settings.load(), f"queue_{provider}")
+    return limit
 
 
 def get_value(key: str) -> str | float | None:
@@ -114,6 +133,12 @@ def _parse(key: str, value: Any) -> Any:
         if not least <= number < float("inf"):
             raise HarchosError(f"setting {key}: {value!r} is not a number of at least {least:g}")
         return number
+    if key.startswith("queue."):
+        if not str(value).isdecimal():
+            raise HarchosError(f"setting {key}: {value!r} is not a number of hubs", hint="0, 1, 2 …")
+        return int(value)
+    if key == "notify.webhook" and not str(value).startswith(("http://", "https://")):
+        raise HarchosError(f"setting {key}: {value!r} is not an address", hint="it begins with https://")
     if key in _CHOICES and value not in _CHOICES[key]:
         raise HarchosError(f"setting {key}: {value!r} is not one of {', '.join(_CHOICES[key])}")
     return str(value)

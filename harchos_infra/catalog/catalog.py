@@ -100,8 +100,17 @@ class Catalog:
         )
 
     def without(self, offers: Collection[tuple[str, str, str, str]]) -> Catalog:
-        """Return a catalogue that lacks some offers, named by provider, region, instance type and market."""
-        kept = tuple(offer for offer in self.offers if offer.key not in offers)
+        """Return a catalogue that lacks some offers, named by provider, region, instance type and market.
+
+        `*` stands for any.
+        """
+        kept = tuple(
+            offer
+            for offer in self.offers
+            if not any(
+                all(want in ("*", has) for want, has in zip(lost, offer.key, strict=True)) for lost in offers
+            )
+        )
         return Catalog(self.regions, kept, self.power, self._embodied)
 
     def fingerprint(self) -> str:

@@ -39,6 +39,10 @@ def apply(
         min=1.0,
         help="How fast the rehearsal's clock runs [600 where the plan has pauses, else 1].",
     ),
+    detach: bool = typer.Option(False, "--detach", "-d", help="Leave the run to a `harchos controller`."),
+    priority: int = typer.Option(
+        0, "--priority", help="Of the runs that wait for a place, a controller starts the highest first."
+    ),
     now: str | None = typer.Option(None, "--now", help="Plan as of this ISO time (workload files only)."),
     signal: str | None = typer.Option(None, "--signal", help="As of `harchos plan` (workload files only)."),
     policy: Path | None = PolicyOption,
@@ -75,10 +79,16 @@ def apply(
             rehearse=rehearse,
             speed=speed,
             signal=signal,
-            owner=owner,
+            priority=priority,
+            owner=None if detach else owner,
             once=is_plan_file(source),
             policy=rules,
         )
+    elif detach:
+        ledger.release(lease)
+    if detach:
+        say_detached(ledger, lease.run)
+        return
     raise typer.Exit(follow(ledger, lease))
 
 
@@ -87,7 +97,9 @@ def follow(ledger: Ledger, lease: Lease) -> int:
     from harchos_infra.cli.progress import drive_and_show
     from harchos_infra.runs.job import SERVICE_TYPES
 
-    drive_and_show(ledger, lease)
+    if not drive_and_show(ledger, lease):
+        say_detached(ledger, lease.run)
+        return 0
     run = ledger.run(lease.run)
     rehearsal = " (rehearsal)" if run["rehearsal"] else ""
     note(f"run {run['id']}{rehearsal} {run['outcome']}: {run['reason']}")
@@ -98,6 +110,21 @@ def follow(ledger: Ledger, lease: Lease) -> int:
         return INTERRUPTED
     served = run["outcome"] == "stopped" and run["type"] in SERVICE_TYPES
     return 0 if served else JOB_FAILED
+
+
+def say_detached(ledger: Ledger, run: str) -> None:
+    """Say how to watch a run that is left to a controller, and whether one is there."""
+    from harchos_infra.runs.owners import controllers
+
+    typer.echo(f"run {run} detached: harchos status --watch {run}, harchos logs -f {run}")
+    live = controllers(ledger.database)
+    if live:
+        note(f"controller: {', '.join(owner.place for owner in live)}")
+    else:
+        note(
+            "no controller is running, and nothing happens to the run until one is: start `harchos controller`, or "
+            f"go on here with `harchos resume {run}`"
+        )
 
 
 def _check_provider(plan: Plan, rehearse: bool) -> None:
@@ -116,7 +143,10 @@ def _check_provider(plan: Plan, rehearse: bool) -> None:
 
 
 def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owner: str) -> Lease | None:
-    """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left."""
+    """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left.
+
+    A run that was detached is a controller's to take.
+    """
     from harchos_infra.cli.planning import is_plan_file
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.ledger import FINAL
@@ -127,7 +157,7 @@ def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owne
     for row in ledger.runs():
         if row["phase"] == FINAL or row[key[0]] != key[1] or row["rehearsal"] != rehearse:
             continue
-        lease = ledger.claim(row["id"], owner)
+        lease = None if row["owner"] is None else ledger.claim(row["id"], owner)
         if lease is not None:
             note(f"taking up {row['id']}, left in phase {row['phase']}")
             return lease
@@ -159,7 +189,8 @@ def _submit(
     rehearse: bool,
     speed: float | None,
     signal: str,
-    owner: str,
+    priority: int,
+    owner: str | None,
     once: bool,
     policy: LoadedPolicy | None,
 ) -> Lease:
@@ -175,5 +206,6 @@ def _submit(
         signal=signal,
         speed=speed,
         policy=policy.record() if policy else None,
+        priority=priority,
     )
     return submit(ledger, submission, owner=owner, clock=RealClock(), once=once)

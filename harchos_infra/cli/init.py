@@ -71,9 +71,9 @@ class _Template:
 
 
 def _templates() -> list[_Template]:
-    from harchos_infra.share import share_directory
+    from harchos_infra.share import ready_workloads
 
-    return [_Template(file) for file in sorted(share_directory("configs").glob("*/*.yaml"))]
+    return [_Template(file) for file in ready_workloads()]
 
 
 def _find(wanted: str) -> _Template:

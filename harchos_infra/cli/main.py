@@ -11,11 +11,14 @@ import typer
 from harchos_infra.cli import (
     apply,
     calibrate,
+    cancel,
     carbon,
     catalog,
     config,
+    controller,
     destroy,
     doctor,
+    events,
     init,
     logs,
     offers,
@@ -24,6 +27,7 @@ from harchos_infra.cli import (
     render,
     report,
     resume,
+    retry,
     schema,
     simulate,
     status,
@@ -54,9 +58,13 @@ app.command("plan")(plan.plan)
 app.command("simulate")(simulate.simulate)
 app.command("render")(render.render)
 app.command("apply")(apply.apply)
+app.command("controller")(controller.controller)
 app.command("status")(status.status)
 app.command("logs")(logs.logs)
+app.command("events")(events.events)
 app.command("resume")(resume.resume)
+app.command("retry")(retry.retry)
+app.command("cancel")(cancel.cancel)
 app.command("destroy")(destroy.destroy)
 app.command("sweep")(sweep.sweep)
 app.command("doctor")(doctor.doctor)

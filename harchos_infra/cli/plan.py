@@ -16,6 +16,7 @@ from harchos_infra.cli.policy_option import PolicyOption, policy_for
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from harchos_infra.cli.plan_terraform import Creation
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
     from harchos_infra.policy.loader import LoadedPolicy
@@ -78,7 +79,10 @@ def plan(
     from harchos_infra.cli.planning import make_plan
 
     made, loaded = make_plan(files[0], now=moment, signal=source, policy=rules)
-    typer.echo(_render(made, format, explain, terraform), nl=False)
+    from harchos_infra.cli.plan_terraform import creations
+
+    created = creations(made, loaded) if terraform and made.chosen is not None else []
+    typer.echo(_render(made, format, explain, created), nl=False)
     if out is not None:
         write_plan(out, made)
         note(f"{out}: plan of {made.workload['metadata']['name']}")
@@ -136,16 +140,15 @@ def _refuse_fallen(made: Plan) -> None:
         raise typer.Exit(FELL_BACK)
 
 
-def _render(plan: Plan, format: PlanFormat, explain: bool, terraform: bool) -> str:
-    from harchos_infra.cli.plan_terraform import creations, section, with_creations
+def _render(plan: Plan, format: PlanFormat, explain: bool, created: list[Creation]) -> str:
+    from harchos_infra.cli.plan_terraform import section, with_creations
 
-    made = creations(plan) if terraform and plan.chosen is not None else []
     if format is PlanFormat.JSON:
-        return with_creations(plan.dumps(), made) if made else plan.dumps()
+        return with_creations(plan.dumps(), created) if created else plan.dumps()
     from harchos_infra.cli.output import text_width
     from harchos_infra.cli.plan_view import WIDTH, render_markdown, render_text
 
-    more = [section(made)] if made else []
+    more = [section(created)] if created else []
     if format is PlanFormat.MARKDOWN:
         return render_markdown(plan, explain=explain, more=more)
     return render_text(plan, explain=explain, width=text_width(WIDTH), more=more)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harchos_infra.cli.plan_view import Section
     from harchos_infra.planner.plan import Plan, Segment
     from harchos_infra.provision.hub_spec import HubSpec
-    from harchos_infra.settings import Settings
+    from harchos_infra.workload.loader import LoadedWorkload
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Creation:
         return self.segment.nodes * self.segment.price_usd_hour
 
 
-def creations(plan: Plan) -> list[Creation]:
+def creations(plan: Plan, loaded: LoadedWorkload) -> list[Creation]:
     """Ask Terraform what it would create for each hub of the chosen schedule; nothing is recorded.
 
     Raises HarchosError where a setting is missing, and ProvisionError where Terraform or the cloud refuses.
@@ -46,7 +46,7 @@ def creations(plan: Plan) -> list[Creation]:
     for number, segment in enumerate(plan.chosen.segments, start=1):
         alike.setdefault((*segment.offer, segment.nodes), []).append(number)
     return [
-        Creation(segment, tuple(hubs), preview(_spec(plan, segment, hubs[0])))
+        Creation(segment, tuple(hubs), preview(_spec(loaded, segment, hubs[0])))
         for hubs in alike.values()
         for segment in [plan.chosen.segments[hubs[0] - 1]]
     ]
@@ -86,44 +86,51 @@ def with_creations(plan_json: str, made: list[Creation]) -> str:
     return plan_json.removesuffix("\n}\n") + f',\n  "terraform": {member}\n}}\n'
 
 
-def _spec(plan: Plan, segment: Segment, number: int) -> HubSpec:
+def _spec(loaded: LoadedWorkload, segment: Segment, number: int) -> HubSpec:
     """Return a hub as `apply` would make it, under a name that no run has."""
+    from harchos_infra.planner.encoding import encode
     from harchos_infra.provision.hub_spec import HubSpec
+    from harchos_infra.runs.job import job_document
     from harchos_infra.runs.mailboxes import mailbox_root
-    from harchos_infra.settings import Settings, home
+    from harchos_infra.runs.rented import spec_of
+    from harchos_infra.runs.submit import ttl_s
+    from harchos_infra.settings import home
+    from harchos_infra.workload.secret import hidden_values
 
-    settings, workload = Settings.load(), plan.workload["metadata"]["name"]
-    run = f"{workload}-000000"
+    place, workload = encode(segment), loaded.workload
+    run = f"{workload.metadata.name}-000000"
     hub = f"{run}-h{number}"
-    secrets: list[dict[str, Any]] = plan.workload["spec"].get("secrets") or []
+    rented = {}
+    if segment.provider != "local":
+        job = job_document(workload, run=run, secret_names=frozenset(hidden_values(loaded)))
+        rented = spec_of({"place": place, "identity": _account(segment.provider) or ""}, job)
     return HubSpec(
         run=run,
         hub=hub,
-        workload=workload,
+        workload=workload.metadata.name,
         provider=segment.provider,
         region=segment.region,
         zone=segment.zone,
         instance_type=segment.instance_type,
         market=segment.market,
         nodes=segment.nodes,
-        expires=segment.end + timedelta(minutes=30),
-        mailbox_url=mailbox_root({"provider": segment.provider}, rehearsal=False),
+        expires=segment.start + timedelta(seconds=ttl_s(workload, segment)),
+        mailbox_url=mailbox_root(place, rehearsal=False),
         directory=home() / "hubs" / hub,
         agent=home() / "hubs" / hub / "agent.pyz",
         python=Path(sys.executable),
-        account=_account(segment.provider, settings),
-        max_price_usd_hour=segment.price_usd_hour if segment.market == "spot" else None,
-        secret_names=tuple(secret["name"] for secret in secrets),
-        key_vault=settings.azure_key_vault,
+        **rented,
     )
 
 
-def _account(provider: str, settings: Settings) -> str | None:
+def _account(provider: str) -> str | None:
     """Return the project or subscription that hubs are made in, as far as settings and environment say."""
+    from harchos_infra.settings import Settings
+
     if provider == "gcp":
-        return settings.gcp_project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+        return Settings.load().gcp_project or os.environ.get("GOOGLE_CLOUD_PROJECT")
     if provider == "azure":
-        return settings.azure_subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
+        return Settings.load().azure_subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
     return None
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from select import select
 from typing import TYPE_CHECKING, Any, TextIO
 
 from harchos_infra.cli.output import discard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harchos_infra.runs.driver import Choice
     from harchos_infra.runs.ledger import Lease, Ledger
 
+_QUESTION = """
+d  detach: the run goes on without this terminal
+c  cancel: its job may save its work, then its hub goes
+g  go on as before
+d, c or g? (Ctrl-C: c) """
 _CLEAR = "\r\x1b[K"
 
 
@@ -46,6 +55,24 @@ class Progress:
         self._line = f"{self._elapsed()} {phase}{hub}"
         self._put(sys.stderr, f"{_CLEAR}{self._line}")
 
+    def choose(self, pressed_again: Callable[[], bool]) -> Choice:
+        """Ask on the terminal whether to detach, cancel or go on; without one, `cancel`."""
+        if not (self._tty and sys.stdin.isatty()):
+            return "cancel"
+        self._write(sys.stderr, _QUESTION)
+        answers: dict[str, Choice] = {"d": "detach", "c": "cancel", "g": "go on"}
+        while not pressed_again():
+            if not select([sys.stdin], [], [], 0.1)[0]:
+                continue
+            line = sys.stdin.readline()
+            if not line:
+                break
+            answer = answers.get(line.strip().lower()[:1])
+            if answer is not None:
+                return answer
+            self._put(sys.stderr, "d, c or g? ")
+        return "cancel"
+
     def close(self) -> None:
         """Print what is left of an unfinished line and clear the progress line."""
         if self._partial:
@@ -74,13 +101,25 @@ class Progress:
         return f"{minutes:d}:{seconds:02d}"
 
 
-def drive_and_show(ledger: Ledger, lease: Lease) -> None:
-    """Drive a run to its end in the foreground and show what happens."""
+def drive_and_show(ledger: Ledger, lease: Lease) -> bool:
+    """Drive a run in the foreground and show what happens; returns whether it has ended."""
+    from harchos_infra.errors import HarchosError
     from harchos_infra.runs.clock import RealClock
     from harchos_infra.runs.driver import drive
+    from harchos_infra.runs.notify import Notifier
 
     progress = Progress()
+
+    def hear(_run: str, kind: str, detail: str) -> None:
+        progress.event(kind, detail)
+
     try:
-        drive(ledger, lease, RealClock(), progress)
+        notifier = Notifier.of_settings(ledger, lease.owner, hear)
+    except HarchosError as error:
+        progress.event("notify", f"nobody is told: {error.what}")
+        notifier = Notifier(ledger, lease.owner, [], hear)
+    try:
+        with notifier:
+            return drive(ledger, lease, RealClock(), progress)
     finally:
         progress.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,37 +12,94 @@ from harchos_infra.cli.output import Format, FormatOption, note, print_json, pri
 if TYPE_CHECKING:
     from harchos_infra.clouds.cloud import Resource
     from harchos_infra.runs.ledger import Ledger
+    from harchos_infra.runs.owners import Owner
+
+WATCH_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What there is to show."""
+
+    runs: list[dict[str, Any]]
+    resources: list[Resource]
+    elsewhere: set[str]
+    controllers: list[Owner]
 
 
 def status(
     run: str = typer.Argument(None, metavar="RUN", help="Only this run (name or the beginning of it)."),
     all_: bool = typer.Option(False, "--all", "-a", help="Ended runs too, not only the last ten."),
+    watch: bool = typer.Option(
+        False, "--watch", "-w", help="Go on, showing every change, until all runs shown have ended."
+    ),
     format: Format = FormatOption,
 ) -> None:
     """Show the runs and every live hub."""
-    from harchos_infra.clouds.cloud import cloud
-    from harchos_infra.runs.ledger import FINAL, Ledger
-    from harchos_infra.runs.sweep import is_ours
+    from harchos_infra.runs.ledger import Ledger
 
     ledger = Ledger.open()
+    name = None if run is None else ledger.find(run)
+    if watch:
+        _watch(ledger, name, format)
+        return
+    _show(_look(ledger, name, all_=all_), format, each=run is not None)
+
+
+def _watch(ledger: Ledger, name: str | None, format: Format) -> None:
+    """Show the state whenever it has changed; on a terminal in the place of the one before."""
+    import sys
+    import time
+
+    before = None
+    while True:
+        seen = _look(ledger, name, all_=False)
+        if seen != before:
+            if format is Format.TABLE and sys.stdout.isatty():
+                typer.echo("\x1b[H\x1b[2J", nl=False)
+            _show(seen, format, each=name is not None)
+            sys.stdout.flush()
+        before = seen
+        if all(run["phase"] == "done" for run in seen.runs):
+            return
+        time.sleep(WATCH_S)
+
+
+def _show(seen: _Seen, format: Format, *, each: bool) -> None:
+    if format is Format.JSON:
+        hubs = [_hub(r) for r in seen.resources]
+        controllers = [
+            {"place": owner.place, "since": owner.since.isoformat(timespec="seconds")}
+            for owner in seen.controllers
+        ]
+        print_json({"schema": "harchos.runs/1", "runs": seen.runs, "hubs": hubs, "controllers": controllers})
+        return
+    _print(seen, each=each)
+    if seen.elsewhere:
+        note(f"hubs of other home directories on this machine: {', '.join(sorted(seen.elsewhere))}")
+
+
+def _look(ledger: Ledger, name: str | None, *, all_: bool) -> _Seen:
+    from harchos_infra.clouds.cloud import cloud
+    from harchos_infra.runs.ledger import FINAL
+    from harchos_infra.runs.owners import controllers
+    from harchos_infra.runs.sweep import is_ours
+
     rows = ledger.runs()
-    if run is not None:
-        name = ledger.find(run)
+    if name is not None:
         rows = [row for row in rows if row["id"] == name]
     elif not all_:
         rows = [row for row in rows if row["phase"] != FINAL] + [
             row for row in rows if row["phase"] == FINAL
         ][-10:]
-    everything = [r for r in cloud("local").list() if run is None or r.run == name]
+    everything = [r for r in cloud("local").list() if name is None or r.run == name]
     resources = [r for r in everything if is_ours(r)]
-    elsewhere = {r.hub for r in everything} - {r.hub for r in resources}
-    runs = [_describe(ledger, row) for row in rows]
-    if format is Format.JSON:
-        print_json({"schema": "harchos.runs/1", "runs": runs, "hubs": [_hub(r) for r in resources]})
-        return
-    _print(runs, resources, each=run is not None)
-    if elsewhere:
-        note(f"hubs of other home directories on this machine: {', '.join(sorted(elsewhere))}")
+    return _Seen(
+        runs=[_describe(ledger, row) for row in rows],
+        resources=resources,
+        elsewhere={r.hub for r in everything} - {r.hub for r in resources},
+        controllers=controllers(ledger.database),
+    )
 
 
 def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
@@ -61,6 +119,9 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
         "outcome": row["outcome"],
         "reason": row["reason"],
         "driven": alive and ledger.is_owned(row["id"]),
+        "detached": alive and row["owner"] is None,
+        "priority": row["priority"],
+        "queued": ledger.last_event(row["id"], "queue") if row["phase"] == "wait" else None,
         "start": segment["start"],
         "moved": ledger.last_event(row["id"], "moved"),
         "place": f"{segment['provider']}/{segment['region']}",
@@ -84,14 +145,15 @@ def _hub(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _print(runs: list[dict[str, Any]], resources: list[Resource], *, each: bool) -> None:
+def _print(seen: _Seen, *, each: bool) -> None:
+    runs, resources = seen.runs, seen.resources
     if runs:
         print_table(
             ["run", "phase", "outcome", "place", "instance type", "created (UTC)", "endpoint"],
             [
                 [
                     r["run"] + (" (rehearsal)" if r["rehearsal"] else ""),
-                    r["phase"] + ("" if r["driven"] or r["phase"] == "done" else " (abandoned)"),
+                    r["phase"] + _driver(r),
                     r["outcome"] or r["job"] or "-",
                     r["place"],
                     r["instanceType"],
@@ -111,11 +173,21 @@ def _print(runs: list[dict[str, Any]], resources: list[Resource], *, each: bool)
     else:
         typer.echo("no live hub on this machine")
     for waiting in (r for r in runs if r["phase"] == "wait"):
-        note(f"{waiting['run']} waits for {waiting['start']}")
+        note(f"{waiting['run']} {waiting['queued'] or 'waits for ' + waiting['start']}")
     for run in (r for r in runs if r["moved"]):
         note(f"{run['run']} moved: {run['moved']}")
-    if any(not r["driven"] and r["phase"] != "done" for r in runs):
+    for owner in seen.controllers:
+        note(f"controller: {owner.place}, since {owner.since:%Y-%m-%d %H:%M} UTC")
+    if any(r["detached"] for r in runs) and not seen.controllers:
+        note("detached: a `harchos controller` takes it up, and none is running")
+    if any(_driver(r) == " (abandoned)" for r in runs):
         note("abandoned: no live process drives it; `harchos resume RUN` goes on, `harchos sweep` ends it")
+
+
+def _driver(run: dict[str, Any]) -> str:
+    if run["driven"] or run["phase"] == "done":
+        return ""
+    return " (detached)" if run["detached"] else " (abandoned)"
 
 
 def _counted(resources: list[Resource]) -> list[list[str]]:

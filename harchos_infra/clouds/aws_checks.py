@@ -97,7 +97,7 @@ def _check_permissions(session: AwsSession, account: str, arn: str, bucket: str)
         return
     if denied:
         missing = ", ".join(sorted(denied))
-        hint = f"the least policy that grants them: {file.parent.parent.name}/{file.parent.name}/{file.name}"
+        hint = f"the least policy that grants them, with your bucket in place of BUCKET: {file}"
         yield Finding("permissions", False, f"missing {len(denied)} of {len(asked)}: {missing}", hint)
     else:
         yield Finding("permissions", True, f"all {len(asked)} that hubs need")

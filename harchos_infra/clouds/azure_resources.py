@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harchos_infra.catalog.offer import Market
+from harchos_infra.clouds import azure_session
 from harchos_infra.clouds.azure_error import AzureError
 from harchos_infra.clouds.azure_session import AzureSession
 from harchos_infra.clouds.cloud import Resource
@@ -17,7 +18,9 @@ from harchos_infra.settings import Settings
 
 SETTLE_S = 60.0
 PAUSE_S = 2.0
+_GOING = "ResourceGroupBeingDeleted"
 _SETTLING = (
+    _GOING,
     "AnotherOperationInProgress",
     "InUseNetworkSecurityGroupCannotBeDeleted",
     "InUseSubnetCannotBeDeleted",
@@ -25,7 +28,6 @@ _SETTLING = (
     "NicReservedForAnotherVm",
     "PublicIPAddressCannotBeDeleted",
     "ReferencedResourceNotProvisioned",
-    "ResourceGroupBeingDeleted",
     "RetryableError",
 )
 PUBLIC_ADDRESS_USD_HOUR = 0.005
@@ -33,7 +35,8 @@ PUBLIC_ADDRESS_USD_HOUR = 0.005
 _GROUPS = "2021-04-01"
 _ASSIGNMENTS = "2022-04-01"
 _IDENTITIES = "2023-01-31"
-_NOT_BILLED = ("PowerState/deallocated", "PowerState/deallocating")
+_MACHINES = "2024-07-01"
+_NOT_BILLED = ("deallocated", "deallocating")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ _KINDS = (
     _Kind(
         "instance",
         "Microsoft.Compute/virtualMachines",
-        "2024-07-01",
-        lambda s: s.compute.virtual_machines.list_all(expand="instanceView"),
+        _MACHINES,
+        lambda s: s.compute.virtual_machines.list_all(),
     ),
     _Kind(
         "network-interface",
@@ -116,21 +119,22 @@ def list_resources(session: AzureSession, *, run: str | None, hub: str | None) -
 def delete_resource(session: AzureSession, resource: Resource) -> None:
     """Delete one resource and wait until it is gone; one that is gone already is no error.
 
-    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`.
+    What was just in use is not free at once: such a refusal is waited out for `SETTLE_S`. A group that is
+    being deleted (a hub has its own deleted when its job has ended) is waited for as long as any deletion.
     """
     if resource.kind == "secret":
         _, vault, _, name = resource.id.split("/")
-        session.delete_secret(vault, name)
-        return None
+        return session.delete_secret(vault, name)
     if not resource.id.lower().startswith(f"/subscriptions/{session.subscription.lower()}/"):
         raise AzureError(f"{resource.kind} {resource.id} is not in subscription {session.subscription}")
     version = _api_version(session, resource)
-    until = time.monotonic() + SETTLE_S
+    began = time.monotonic()
     while True:
         try:
             return session.delete(resource.id, version)
         except AzureError as error:
-            if error.code not in _SETTLING or time.monotonic() > until:
+            patience_s = azure_session.OPERATION_S if error.code == _GOING else SETTLE_S
+            if error.code not in _SETTLING or time.monotonic() > began + patience_s:
                 raise
         time.sleep(PAUSE_S)
 
@@ -147,32 +151,37 @@ def _api_version(session: AzureSession, resource: Resource) -> str:
 def _of_kind(session: AzureSession, kind: _Kind, owners: dict[str, Marks]) -> Iterator[Resource]:
     for item in session.all(lambda: kind.list(session)):
         marks = of_labels(item.tags) or owners.get(_group_of(item.id))
-        if marks is not None:
-            price = _machine_usd_hour(item) if kind.name == "instance" else None
-            price = PUBLIC_ADDRESS_USD_HOUR if kind.name == "address" else price
-            yield _resource(kind.name, item.id, marks, _detail(kind, item), item.location, price)
+        if marks is None:
+            continue
+        if kind.name == "instance":
+            yield _machine(session, item, marks)
+        else:
+            price = PUBLIC_ADDRESS_USD_HOUR if kind.name == "address" else None
+            detail = f"{item.name} ({item.disk_size_gb} GiB)" if kind.name == "disk" else item.name
+            yield _resource(kind.name, item.id, marks, detail, item.location, price)
 
 
-def _detail(kind: _Kind, item: Any) -> str:
-    if kind.name == "instance":
-        power = next((s.removeprefix("PowerState/") for s in _states(item) if s.startswith("Power")), "")
-        return f"{item.name} ({item.hardware_profile.vm_size}{', ' if power else ''}{power})"
-    if kind.name == "disk":
-        return f"{item.name} ({item.disk_size_gb} GiB)"
-    return str(item.name)
-
-
-def _machine_usd_hour(machine: Any) -> float | None:
-    """Return what an hour costs; a machine that gave its hardware back costs nothing by itself."""
-    if any(state in _NOT_BILLED for state in _states(machine)):
-        return None
+def _machine(session: AzureSession, machine: Any, marks: Marks) -> Resource:
+    """Describe a machine; one that gave its hardware back costs nothing by itself."""
+    power = _power(session, machine.id)
+    size = machine.hardware_profile.vm_size
     market: Market = "spot" if machine.priority == "Spot" else "on-demand"
-    return list_price_usd_hour("azure", machine.location, machine.hardware_profile.vm_size, market)
+    price = list_price_usd_hour("azure", machine.location, size, market)
+    detail = f"{machine.name} ({size}{', ' if power else ''}{power})"
+    billed = None if power in _NOT_BILLED else price
+    return _resource("instance", machine.id, marks, detail, machine.location, billed)
 
 
-def _states(machine: Any) -> list[str]:
-    view = machine.instance_view
-    return [status.code for status in (view.statuses if view else None) or ()]
+def _power(session: AzureSession, machine_id: str) -> str:
+    """Return `running`, `stopped`, `deallocated`…; empty: Azure does not say. Listings do not have it."""
+    try:
+        view = session.get(f"{machine_id}/instanceView", _MACHINES)
+    except AzureError as error:
+        if error.status == 404:
+            return ""
+        raise
+    codes = [status.get("code", "") for status in view.get("statuses", ())]
+    return next((code.partition("/")[2] for code in codes if code.startswith("PowerState/")), "")
 
 
 def _role_assignments(session: AzureSession) -> Iterator[Resource]:

@@ -10,7 +10,9 @@ from harchos_infra.errors import HarchosError
 
 NOT_ENABLED = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 """Reasons that say: this API is not enabled in the project."""
-_PERMISSION = re.compile(r"'([a-z]+(?:\.[A-Za-z]+){2,})'")
+_PERMISSION = re.compile(
+    r"\b((?:compute|iam|secretmanager|storage|resourcemanager|cloudbilling)\.(?!googleapis|gserviceaccount)\w+\.\w+)"
+)
 _TOO_OFTEN = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
 _NO_SUCH_PROJECT = frozenset({"CONSUMER_INVALID", "USER_PROJECT_DENIED"})
 _SIGN_IN = "sign in again: gcloud auth application-default login"

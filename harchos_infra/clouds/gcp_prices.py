@@ -73,18 +73,17 @@ def offers(session: GcpSession, region: str, prices: PartPrices) -> list[LiveOff
 
 def part_prices(session: GcpSession) -> PartPrices:
     """Read Compute Engine's price list: with the API key in GOOGLE_API_KEY, else with the credentials."""
-    skus = session.pages("cloudbilling", _SKUS, "skus", **_key(), pageSize=5000, currencyCode="USD")
+    skus = session.pages("cloudbilling", _SKUS, "skus", api_key=_key(), pageSize=5000, currencyCode="USD")
     return {(region, market, part): price for sku in skus for region, market, part, price in _read(sku)}
 
 
 def price_list_answers(session: GcpSession) -> None:
     """Ask for one entry of the price list; raises HarchosError where it is refused."""
-    session.call("GET", "cloudbilling", _SKUS, **_key(), pageSize=1)
+    session.call("GET", "cloudbilling", _SKUS, api_key=_key(), pageSize=1)
 
 
-def _key() -> dict[str, Any]:
-    key = os.environ.get("GOOGLE_API_KEY")
-    return {"anonymous": True, "key": key} if key else {}
+def _key() -> str | None:
+    return os.environ.get("GOOGLE_API_KEY") or None
 
 
 def _read(sku: Mapping[str, Any]) -> Iterator[tuple[str, Market, str, float]]:

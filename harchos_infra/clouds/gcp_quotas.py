@@ -35,6 +35,8 @@ _PROJECT: Mapping[str, tuple[str, QuotaUnit]] = {
     "ROUTERS": ("Cloud routers", "hub"),
 }
 """Quotas of the whole project: name and unit. Each hub has a network, most a router."""
+_ADDRESSES = "IN_USE_ADDRESSES"
+"""A hub takes one at least: that of its way out, or one for each machine that exposes a port."""
 _GPUS = re.compile(r"(PREEMPTIBLE_)?NVIDIA_(\w+)_GPUS")
 _CPUS = re.compile(r"(PREEMPTIBLE_)?([AG]\d)_CPUS")
 
@@ -68,6 +70,8 @@ def _of_region(region: str, read: Iterable[tuple[str, float, float]]) -> list[Qu
             name = f"{'Preemptible ' if gpus[1] else ''}NVIDIA {gpus[2].replace('_', ' ')} GPUs"
             market = _market(gpus[1])
             found.append(Quota(region, name, metric, _GPU_MACHINES[gpus[2]], market, "gpu", limit, used))
+        elif metric == _ADDRESSES:
+            found.append(Quota(region, "In-use addresses", metric, _MACHINES, None, "hub", limit, used))
         elif cpus := _CPUS.fullmatch(metric):
             name = f"{'Preemptible ' if cpus[1] else ''}{cpus[2]} CPUs"
             covers = (f"{cpus[2].lower()}-",)

@@ -107,21 +107,21 @@ class GcpSession:
         return session(self._signed_in[0])
 
     def call(
-        self, method: str, api: str, path: str, *, body: Any = None, anonymous: bool = False, **query: Any
+        self, method: str, api: str, path: str, *, body: Any = None, api_key: str | None = None, **query: Any
     ) -> dict[str, Any]:
-        """Make one REST call; `path` begins with the API's version. `anonymous` sends no credentials."""
+        """Make one REST call; `path` begins with a version. An API key goes in place of the credentials."""
         return self._again(
-            lambda: self._once(method, api, path, body=body, anonymous=anonymous, query=query),
+            lambda: self._once(method, api, path, body=body, api_key=api_key, query=query),
             f"{api} {path}",
         )
 
     def pages(
-        self, api: str, path: str, items: str, *, anonymous: bool = False, **query: Any
+        self, api: str, path: str, items: str, *, api_key: str | None = None, **query: Any
     ) -> Iterator[dict[str, Any]]:
         """Yield every item of a listing, over all its pages."""
         token = None
         while True:
-            page = self.call("GET", api, path, anonymous=anonymous, **query, pageToken=token)
+            page = self.call("GET", api, path, api_key=api_key, **query, pageToken=token)
             yield from page.get(items, ())
             token = page.get("nextPageToken")
             if not token:
@@ -195,23 +195,21 @@ class GcpSession:
         return self.compute(client, "wait", {"operation": operation.name, **place}, answer_s=WAIT_S)
 
     def _once(
-        self, method: str, api: str, path: str, *, body: Any, anonymous: bool, query: dict[str, Any]
+        self, method: str, api: str, path: str, *, body: Any, api_key: str | None, query: dict[str, Any]
     ) -> dict[str, Any]:
-        if anonymous:
-            import requests
+        import requests
 
-            http: Any = requests
-        else:
-            http = self._http
+        http: Any = requests if api_key else self._http
         answer = http.request(
             method,
             f"{endpoint(api)}/{path}",
             params={name: value for name, value in query.items() if value is not None},
             json=body,
+            headers={"X-Goog-Api-Key": api_key} if api_key else {},
             timeout=ANSWER_S,
         )
         if answer.status_code >= 400:
-            project, principal = ("-", "the API key") if anonymous else self._who()
+            project, principal = ("-", "the API key") if api_key else self._who()
             raise of_body(answer.status_code, answer.text, project, principal)
         read: dict[str, Any] = answer.json() if answer.content else {}
         return read

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from harchos_infra.clouds.cloud import RENTED, rented_cloud
 from harchos_infra.errors import HarchosError
 
 
@@ -51,7 +53,8 @@ def store_secrets(
 ) -> dict[str, str]:
     """Store a run's secrets and return the reference of each name: `secret_refs` of `job.json`.
 
-    Where one cannot be stored, none is left. Raises HarchosError.
+    Where one cannot be stored, none is left; what a store does not let go of then, a sweep finds. Raises
+    HarchosError.
     """
     references: dict[str, str] = {}
     try:
@@ -64,8 +67,8 @@ def store_secrets(
                 )
             references[name] = reference
     except BaseException:
-        for reference in references.values():
-            vault.delete(reference)
+        with suppress(HarchosError):
+            delete_secrets(vault, run)
         raise
     return references
 
@@ -87,7 +90,12 @@ def delete_secrets(vault: Vault, run: str) -> None:
 
 
 def vault(provider: str, *, region: str) -> Vault:
-    """Return the store that hubs of a cloud in `region` read from. Raises HarchosError where none is set."""
+    """Return the store that hubs of a cloud in `region` read from.
+
+    Raises HarchosError where none is set, or the cloud's SDK is not installed.
+    """
+    if provider in RENTED:
+        rented_cloud(provider)
     if provider == "aws":
         from harchos_infra.clouds.vault_aws import ParameterStore
 

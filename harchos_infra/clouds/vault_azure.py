@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from harchos_infra.clouds.azure_error import AzureError
@@ -15,9 +16,9 @@ from harchos_infra.settings import Settings
 
 _MOST_BYTES = 25_000
 PAUSE_S = 1.0
-"""Between questions whether a deleted secret can be purged."""
-_GONE_S = 30.0
-"""How long a deletion may take before that."""
+"""Between questions whether a vault is done with deleting or recovering a secret."""
+_SETTLED_S = 30.0
+"""How long that may take."""
 
 
 class KeyVault:
@@ -35,7 +36,10 @@ class KeyVault:
         self._session = session or AzureSession()
 
     def put(self, run: str, name: str, value: str, tags: Mapping[str, str]) -> str:
-        """Store a secret; `harchos:expires` is its expiry, too, which Azure shows and does not act on."""
+        """Store a secret; `harchos:expires` is its expiry, too, which Azure shows and does not act on.
+
+        One that was deleted and not purged is recovered first: its name is taken.
+        """
         size = len(value.encode())
         if not 0 < size <= _MOST_BYTES:
             raise HarchosError(
@@ -45,21 +49,33 @@ class KeyVault:
         secret, expires = secret_name(run, name), expiry(tags)
         attributes = {"enabled": True, **({"exp": round(expires.timestamp())} if expires else {})}
         body = {"value": value, "tags": dict(tags), "attributes": attributes}
-        self._session.vault_call(self.vault, "PUT", f"secrets/{secret}", body)
+        try:
+            self._session.vault_call(self.vault, "PUT", f"secrets/{secret}", body)
+        except AzureError as error:
+            if error.status != 409:
+                raise
+            self._session.vault_call(self.vault, "POST", f"deletedsecrets/{secret}/recover")
+            self._settled(lambda: self._session.vault_call(self.vault, "PUT", f"secrets/{secret}", body))
         return f"azkv://{self.vault}/{secret}"
 
     def delete(self, reference: str) -> None:
         """Delete a secret, and purge it where that is allowed; else Azure keeps it as its vault says."""
         name = urlsplit(reference).path.strip("/")
         self._session.delete_secret(self.vault, name)
-        until = time.monotonic() + _GONE_S
+        try:
+            self._settled(lambda: self._session.vault_call(self.vault, "DELETE", f"deletedsecrets/{name}"))
+        except AzureError as error:
+            if error.status not in (403, 404):
+                raise
+
+    def _settled(self, call: Callable[[], Any]) -> None:
+        """Make a call that the vault refuses while it still deletes or recovers the secret."""
+        until = time.monotonic() + _SETTLED_S
         while True:
             try:
-                self._session.vault_call(self.vault, "DELETE", f"deletedsecrets/{name}")
+                call()
                 return
             except AzureError as error:
-                if error.status in (403, 404):
-                    return
                 if error.status != 409 or time.monotonic() > until:
                     raise
             time.sleep(PAUSE_S)

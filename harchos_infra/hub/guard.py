@@ -15,13 +15,13 @@ from harchos_infra.hub.directory import Directory, Identity
 from harchos_infra.hub.invocation import agent_command
 from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.hub.marks import sweep
+from harchos_infra.hub.patience import OUTAGE_S
 from harchos_infra.hub.proc import Process
 from harchos_infra.hub.status import now
 from harchos_infra.hub.ttl import Ttl
 
 _TICK_S = 1.0
 _EXPIRED_WORKER_S = 30.0
-_PUBLISH_S = 60.0
 _PUBLISH_PAUSE_S = 2.0
 EXIT_CODES = {"succeeded": 0, "failed": 1, "stopped": 3, "expired": 4}
 """By the final phase of the hub."""
@@ -80,7 +80,7 @@ class Guard:
 
     def _close_status(self, phase: str, reason: str) -> None:
         """Write the final status if the worker has not."""
-        until = time.monotonic() + _PUBLISH_S
+        until = time.monotonic() + OUTAGE_S
         while True:
             try:
                 close_status(self._directory, self._identity, phase, reason)

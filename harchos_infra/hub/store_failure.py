@@ -77,9 +77,14 @@ def _refused(error: Exception, text: str, code: str, status: str, place: Place) 
             f"{place} does not accept the credentials: they are missing or have expired ({code or status})",
             _hint(_IDENTIFY, place),
         )
-    if kind == "PermissionDeniedError" and place.scheme != "file":
+    if (kind == "PermissionDeniedError" and place.scheme != "file") or code == "AccessDenied":
         return Failure(f"access to {place} is denied ({code or status})", _hint(_ALLOW, place))
-    if isinstance(error, UrlError | ValueError) or kind in ("InvalidPathError", "NotSupportedError"):
+    of_this_machine = isinstance(error, OSError) and error.errno is not None
+    if (
+        of_this_machine
+        or isinstance(error, UrlError | ValueError)
+        or kind in ("InvalidPathError", "NotSupportedError")
+    ):
         return Failure(first_line(error))
     return None
 

@@ -89,7 +89,7 @@ class Worker:
             value for name in job.secret_names if (value := secrets.get(name) or job.env.get(name))
         )
         logs = self._patience.insist(
-            lambda: LogShipper(self._mailbox, self._board.mask, self._directory.path / "output")
+            lambda: LogShipper(self._mailbox, self._board.mask, self._directory.path / "spool")
         )
         power = self._patience.insist(
             lambda: PowerSampler(

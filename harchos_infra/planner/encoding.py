@@ -14,6 +14,8 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import SCHEMA, Plan, Segment
 
 _DIGITS = 10
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Most of what a plan holds: thousands of rejected offers."""
 _YEARS = range(2000, 2200)
 _NEEDED_INPUTS = (
     ("catalog", "fingerprint"),
@@ -26,10 +28,16 @@ _NEEDED_INPUTS = (
 
 def encode(value: Any) -> Any:
     """Return plain JSON values. Keys of mappings stay as they are; fields become camelCase."""
-    if is_dataclass(value) and not isinstance(value, type):
-        left_out = _left_out(type(value))
-        items = ((name, key, getattr(value, name)) for name, key in _keys(type(value)))
-        return {key: encode(item) for name, key, item in items if item is not None or name not in left_out}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if is_dataclass(kind):
+        left_out, document = _left_out(kind), {}
+        for name, key in _keys(kind):
+            item = getattr(value, name)
+            if item is not None or name not in left_out:
+                document[key] = item if type(item) in _PLAIN else encode(item)
+        return document
     if isinstance(value, datetime):
         return utc_text(value)
     if isinstance(value, float):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -33,9 +33,22 @@ class LoadedPolicy:
         """Return the place of a rule, given by its key: `harchos.policy.yaml:7`."""
         return f"{self.path}:{self.lines.get(rule, 1)}"
 
+    def after(self, spent_usd: float, spent_carbon_kg: float) -> LoadedPolicy:
+        """Return what it leaves to a run that has cost so much already."""
+        rules = self.rules
+        left = {
+            "max_cost_usd": _left(rules.max_cost_usd, spent_usd),
+            "max_carbon_kg": _left(rules.max_carbon_kg, spent_carbon_kg),
+        }
+        return replace(self, rules=rules.model_copy(update=left))
+
     def record(self) -> dict[str, str]:
         """Return what a plan keeps of it, so that it holds for as long as the run does."""
         return {"path": self.path, "name": self.name, "sha256": self.sha256, "text": self.text}
+
+
+def _left(limit: float | None, spent: float) -> float | None:
+    return None if limit is None else max(limit - spent, 1e-9)
 
 
 def load_policy(path: str | FilePath) -> LoadedPolicy:

@@ -12,12 +12,14 @@ Which runs count, and for what:
 A rehearsal runs on this machine whatever was planned, so that its figures are of this machine. The newest 20
 runs of a work on a machine count. Figures of this machine count on the host that they were taken on.
 
-The ledger is read with sqlite3 itself: every `plan` does it, and SQLAlchemy takes longer to load than a plan.
+A ledger in SQLite is read with sqlite3 itself: every `plan` does it, and SQLAlchemy takes longer to load than a
+plan.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -34,6 +36,10 @@ from harchos_infra.workload.without_effect import SERVICES
 if TYPE_CHECKING:
     import sqlite3
 
+    from sqlalchemy import RowMapping
+
+    Row = sqlite3.Row | RowMapping
+
 NEWEST = 20
 """Runs of a work on a machine that count."""
 MEASURED_SHARE = 0.9
@@ -46,12 +52,12 @@ _HUBS = """
            hub.gpu_measured_s, hub.gpu_measured_joules,
            (SELECT count(*) FROM op WHERE op.run = run.id AND op.phase = 'provision') AS provisions
     FROM run JOIN hub ON hub.run = run.id
-    WHERE run.phase = 'done' AND run.work IS NOT NULL AND (:workload IS NULL OR run.workload = :workload)
+    WHERE run.phase = 'done' AND run.work IS NOT NULL AND (CAST(:workload AS VARCHAR) IS NULL OR run.workload = :workload)
     ORDER BY hub.created_at DESC
 """
 _ERRORS = """
     SELECT forecast_error.* FROM forecast_error JOIN run ON run.id = forecast_error.run
-    WHERE :workload IS NULL OR run.workload = :workload
+    WHERE CAST(:workload AS VARCHAR) IS NULL OR run.workload = :workload
     ORDER BY zone, signal, issued_at
 """
 
@@ -97,7 +103,7 @@ def read_calibration(workload: str | None = None) -> Calibration:
 
 def experiences(workload: str | None = None) -> dict[Key, Experience]:
     """Return what is known of each work on each machine, of one workload or of all."""
-    by_key: dict[Key, list[sqlite3.Row]] = defaultdict(list)
+    by_key: dict[Key, list[Row]] = defaultdict(list)
     for row in _read(_HUBS, workload):
         machine = _machine(row)
         if machine is not None:
@@ -124,8 +130,10 @@ def forecast_errors(workload: str | None = None) -> list[ForecastError]:
     ]
 
 
-def _read(query: str, workload: str | None) -> list[sqlite3.Row]:
+def _read(query: str, workload: str | None) -> list[Row]:
     """Return the rows of a query; of a ledger that is not there, none. One of before is migrated first."""
+    if os.environ.get("HARCHOS_DATABASE_URL"):
+        return _select_shared(query, workload)
     path = home() / "ledger.db"
     if not path.exists():
         return []
@@ -143,7 +151,21 @@ def _read(query: str, workload: str | None) -> list[sqlite3.Row]:
         raise HarchosError(f"{path}: cannot be read: {error}") from error
 
 
-def _select(path: Path, query: str, workload: str | None) -> list[sqlite3.Row]:
+def _select_shared(query: str, workload: str | None) -> list[Row]:
+    from sqlalchemy import text
+
+    from harchos_infra.runs.database import Database
+
+    with Database.open().read() as db:
+        return list(db.execute(text(query), {"workload": workload}).mappings())
+
+
+def _document(value: Any) -> Any:
+    """Return a JSON column's content, which PostgreSQL gives as it is and SQLite as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _select(path: Path, query: str, workload: str | None) -> list[Row]:
     import sqlite3
 
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as db:
@@ -151,9 +173,9 @@ def _select(path: Path, query: str, workload: str | None) -> list[sqlite3.Row]:
         return db.execute(query, {"workload": workload}).fetchall()
 
 
-def _machine(row: sqlite3.Row) -> Machine | None:
+def _machine(row: Row) -> Machine | None:
     """Return what the hub ran on; None for another host's machine, and for GPUs under a power limit."""
-    segment = json.loads(row["segments"])[row["segment"]]
+    segment = _document(row["segments"])[row["segment"]]
     if segment.get("gpuLimitWatts") is not None:
         return None
     if not row["rehearsal"] and segment["provider"] != "local":
@@ -165,7 +187,7 @@ def _machine(row: sqlite3.Row) -> Machine | None:
     return Machine("local", INSTANCE_TYPE) if row["identity"].endswith(f" on {host}") else None
 
 
-def _experience(rows: Iterable[sqlite3.Row]) -> Experience:
+def _experience(rows: Iterable[Row]) -> Experience:
     watts, gpu_watts, run_s, start_s = [], [], [], []
     rates: dict[str, list[float]] = defaultdict(list)
     unmeasured: dict[str, int] = defaultdict(int)
@@ -186,7 +208,7 @@ def _experience(rows: Iterable[sqlite3.Row]) -> Experience:
         if done and not is_service and row["job_finished_at"] is not None:
             lasted_s = row["job_finished_at"] - row["job_started_at"]
             run_s.append(lasted_s)
-            for unit, count in json.loads(row["units"]).items():
+            for unit, count in _document(row["units"]).items():
                 if lasted_s > 0:
                     rates[unit].append(count / lasted_s)
     return Experience(
@@ -196,7 +218,7 @@ def _experience(rows: Iterable[sqlite3.Row]) -> Experience:
     )
 
 
-def _is_measured(row: sqlite3.Row, column: str) -> bool:
+def _is_measured(row: Row, column: str) -> bool:
     metered_s, measured_s = row["metered_s"] or 0.0, row[column] or 0.0
     return measured_s > 0 and measured_s >= MEASURED_SHARE * metered_s
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.series import read_series
 
 
 def collect(boxes: Sequence[Mailbox], directory: Path) -> list[dict[str, Any]]:
@@ -26,8 +27,8 @@ def collect(boxes: Sequence[Mailbox], directory: Path) -> list[dict[str, Any]]:
             manifest = found
             _copy_outputs(box, manifest, directory / "outputs")
             break
-    _write(directory / "logs.txt", b"".join(_joined(box, "logs") for box in boxes))
-    _write(directory / "power.jsonl", b"".join(_joined(box, "power") for box in boxes))
+    _write(directory / "logs.txt", _joined(boxes, "logs", ".log"))
+    _write(directory / "power.jsonl", _joined(boxes, "power", ".jsonl"))
     return manifest
 
 
@@ -41,8 +42,8 @@ def _copy_outputs(box: Mailbox, manifest: list[dict[str, Any]], directory: Path)
         _write(directory / entry["path"], content)
 
 
-def _joined(box: Mailbox, folder: str) -> bytes:
-    return b"".join(box.get(entry.name) or b"" for entry in box.list(folder))
+def _joined(boxes: Sequence[Mailbox], folder: str, suffix: str) -> bytes:
+    return b"".join(chunk for box in boxes for chunk in read_series(box, folder, suffix))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs.clock import Clock
@@ -18,6 +18,10 @@ from harchos_infra.runs.reconcile import Reconciler
 UNWRITABLE_S = 30.0
 """How long a ledger may refuse writes before the hub is taken down without it."""
 UNWRITABLE_PAUSE_S = 3.0
+
+
+Choice = Literal["detach", "cancel", "go on"]
+"""What a user who presses Ctrl-C wants."""
 
 
 class Observer(Protocol):
@@ -35,17 +39,33 @@ class Observer(Protocol):
         """Be told, twice a second, the phase and the hub's latest status."""
         ...
 
+    def choose(self, pressed_again: Callable[[], bool]) -> Choice:
+        """Ask what a Ctrl-C means; one pressed again means `cancel`, and so does nobody to ask."""
+        ...
 
-def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> None:
-    """Drive the run to its end. One interrupt asks the job to stop, a second takes the hub down at once."""
+
+def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> bool:
+    """Drive the run to its end, or until it is detached; returns whether it has ended.
+
+    The first Ctrl-C asks what is wanted, any other interrupt asks the job to stop, the next one takes the hub
+    down at once.
+    """
     reconciler = Reconciler(ledger, clock, observer.event)
     tail = LogTail(ledger, lease.run)
     with _interrupts() as interrupts, _renewing(ledger, lease) as renewal:
         asked = 0
+        ended = False
         unwritable_since = None
         while True:
             renewal.check()
             if interrupts.count > asked:
+                if asked == 0 and interrupts.is_ctrl_c:
+                    choice = observer.choose(lambda: interrupts.count > 1)
+                    if choice == "detach":
+                        break
+                    interrupts.count = 0 if choice == "go on" else 1
+                    if choice == "go on":
+                        continue
                 asked = interrupts.count
                 reconciler.hurry = asked > 1
                 ledger.desire(lease.run, "stop", "interrupted" if asked == 1 else "interrupted again")
@@ -63,20 +83,25 @@ def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> Non
                 delay = UNWRITABLE_PAUSE_S
             observer.log(tail.read())
             if delay is None:
+                ended = True
                 break
             observer.progress(ledger.run(lease.run)["phase"], tail.status())
             if delay:
                 interrupts.wait(delay)
     ledger.release(lease)
+    return ended
 
 
 class _Interrupts:
     def __init__(self) -> None:
         self.count = 0
+        self.is_ctrl_c = False
+        """Whether the last one came from the keyboard."""
         self._wake = threading.Event()
 
-    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
+        self.is_ctrl_c = number == signal.SIGINT
         self._wake.set()
 
     def wait(self, seconds: float) -> None:

@@ -1,44 +1,34 @@
-"""The ledger: every run, hub, operation, event and measurement, in SQLite (WAL) under `$HARCHOS_HOME`.
+"""The ledger: every run, hub, operation, event and measurement, in its `Database`.
 
-One live owner per run: a lease with an epoch, on the database's own clock. Whoever writes on behalf of a run
+One live owner per run: a lease with an epoch, on the database's own clock; it lasts as long as its owner gives
+signs of life, one for all the runs that it holds. Whoever writes on behalf of a run
 names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 """
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, insert, inspect, select, text, update
-from sqlalchemy import event as engine_event
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.runs import schema
+from harchos_infra.runs import owners, schema
 from harchos_infra.runs.clock import RunClock
-from harchos_infra.runs.owner import is_live
+from harchos_infra.runs.database import Database, LedgerUnwritableError, db_now, insert_new
 from harchos_infra.runs.record import Event, HubSpan, Measurement, RunRecord
-from harchos_infra.settings import home
 
-HEAD = "0003"
+__all__ = ["FINAL", "LEASE_S", "Lease", "LeaseLostError", "Ledger", "LedgerUnwritableError"]
+
 LEASE_S = 15.0
 FINAL = "done"
-
-_DB_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 class LeaseLostError(HarchosError):
     """Another process has taken the run over; this one must stop touching it."""
-
-
-class LedgerUnwritableError(HarchosError):
-    """The database refuses a write: the disk is full, or another process holds it for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,108 +43,84 @@ class Lease:
 class Ledger:
     """Reads and writes the ledger. Safe to use from several processes."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     @classmethod
     def open(cls, directory: Path | None = None) -> Ledger:
-        """Open the ledger in `directory` (default: the home directory); create or migrate it if needed."""
-        place = directory or home()
-        try:
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise HarchosError(
-                f"{place}: {error.strerror}", hint="set HARCHOS_HOME to a directory you can write"
-            ) from error
-        path = place / "ledger.db"
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        engine_event.listen(engine, "connect", _configure)
-        with (place / "ledger.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            path.touch(mode=0o600)
-            _migrate(engine, path)
-        return cls(engine)
-
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        try:
-            with self._engine.connect() as connection, connection.begin():
-                connection.execute(text("BEGIN IMMEDIATE"))
-                yield connection
-        except OperationalError as error:
-            raise LedgerUnwritableError(
-                f"the ledger in {home()} cannot be written: {error.orig}",
-                hint="make room or repair it, then `harchos sweep` or `harchos resume RUN`",
-            ) from error
+        """Open the ledger (see `Database.open`); create or migrate it if needed."""
+        return cls(Database.open(directory))
 
     # runs and leases
 
     def add_run(
-        self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str, once: bool = False
+        self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str | None, once: bool = False
     ) -> Lease:
-        """Insert a run and its plan (`harchos.plan/1`), owned by `owner` from its first moment.
+        """Insert a run and its plan (`harchos.plan/1`), owned by `owner` from its first moment; None: by nobody.
 
         `once`: HarchosError if another run of this very plan is under way.
         """
         segments = plan["chosen"]["segments"]
-        with self._begin() as db:
+        with self.database.write(alone=once) as db:
             if once:
                 self._refuse_second(db, values)
-            until = _db_now(db) + LEASE_S
+            owners.bury(db)
+            if owner is not None:
+                owners.extend(db, owner, LEASE_S)
             db.execute(
                 insert(schema.run).values(
-                    **values,
-                    segments=segments,
+                    **{"segments": segments, "priority": 0, **values},
                     segment=0,
                     failed_offers=[],
                     metrics={},
                     owner=owner,
-                    until=until,
                     epoch=1,
                 )
             )
             db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
-        return Lease(str(values["id"]), owner, 1)
+        return Lease(str(values["id"]), owner or "", 1)
 
     def claim(self, run: str, owner: str) -> Lease | None:
         """Take an unowned or abandoned run; None while another owner is alive."""
         t = schema.run
-        with self._begin() as db:
-            now = _db_now(db)
-            seen = db.execute(select(t.c.owner, t.c.until, t.c.epoch).where(t.c.id == run)).first()
-            if seen is None or is_live(seen.owner, seen.until, now):
+        with self.database.write() as db:
+            seen = db.execute(select(t.c.owner, t.c.epoch).where(t.c.id == run)).first()
+            if seen is None or owners.is_alive(db, seen.owner):
                 return None
-            db.execute(
-                update(t).where(t.c.id == run).values(owner=owner, until=now + LEASE_S, epoch=seen.epoch + 1)
+            owners.extend(db, owner, LEASE_S)
+            taken = db.execute(
+                update(t)
+                .where(t.c.id == run, t.c.epoch == seen.epoch)
+                .values(owner=owner, epoch=seen.epoch + 1)
             )
-        return Lease(run, owner, seen.epoch + 1)
+        return Lease(run, owner, seen.epoch + 1) if taken.rowcount else None
 
     def renew(self, lease: Lease) -> None:
         """Extend the lease; `LeaseLostError` if another owner has taken the run."""
-        with self._begin() as db:
-            self._set(db, lease, {"until": _db_now(db) + LEASE_S})
+        with self.database.write() as db:
+            self._set(db, lease, {})
+            owners.extend(db, lease.owner, LEASE_S)
 
     def release(self, lease: Lease) -> None:
         """Give the run up, so that the next owner need not wait for the lease to expire."""
-        with self._begin() as db:
-            self._set(db, lease, {"owner": None, "until": 0.0})
+        with self.database.write() as db:
+            self._set(db, lease, {"owner": None})
 
     def is_owned(self, run: str) -> bool:
         """Return whether a live owner holds the run."""
-        t = schema.run
-        with self._engine.connect() as db:
-            row = db.execute(select(t.c.owner, t.c.until).where(t.c.id == run)).first()
-            return row is not None and is_live(row.owner, row.until, _db_now(db))
+        with self.database.read() as db:
+            owner = db.execute(select(schema.run.c.owner).where(schema.run.c.id == run)).scalar()
+            return owners.is_alive(db, owner)
 
     def update_run(self, lease: Lease, *, events: Sequence[tuple[str, str]] = (), **values: Any) -> None:
         """Change columns of the run and append events, in one transaction, as its owner."""
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, values)
             self._append(db, lease.run, events)
 
     def desire(self, run: str, desired: str, reason: str) -> None:
         """Ask for a state (`run`, `stop`); anyone may ask, the owner acts on it."""
-        with self._begin() as db:
+        with self.database.write() as db:
             db.execute(
                 update(schema.run).where(schema.run.c.id == run).values(desired=desired, reason=reason)
             )
@@ -162,7 +128,7 @@ class Ledger:
 
     def run(self, run: str) -> RowMapping:
         """Return the run's row; `HarchosError` if there is none."""
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             row = db.execute(select(schema.run).where(schema.run.c.id == run)).mappings().first()
         if row is None:
             raise HarchosError(f"no run named {run!r}", hint="`harchos status` lists the runs")
@@ -191,7 +157,7 @@ class Ledger:
 
     def runs(self) -> list[RowMapping]:
         """Return all runs, oldest first."""
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             return list(
                 db.execute(select(schema.run).order_by(schema.run.c.created_at, schema.run.c.id)).mappings()
             )
@@ -200,14 +166,14 @@ class Ledger:
 
     def intend_hub(self, lease: Lease, values: Mapping[str, Any], event: tuple[str, str]) -> None:
         """Record a hub before anything of it is created."""
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
             db.execute(insert(schema.hub).values(run=lease.run, **values))
             self._append(db, lease.run, [event])
 
     def update_hub(self, lease: Lease, hub: str, **values: Any) -> None:
         """Change a hub's columns, as the run's owner."""
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
             db.execute(update(schema.hub).where(schema.hub.c.hub == hub).values(**values))
 
@@ -216,7 +182,7 @@ class Ledger:
         query = select(schema.hub).order_by(schema.hub.c.created_at)
         if run is not None:
             query = query.where(schema.hub.c.run == run)
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             return list(db.execute(query).mappings())
 
     # operations
@@ -226,7 +192,7 @@ class Ledger:
 
         Calls with the same intent count as attempts of one.
         """
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
             t = schema.op
             same = select(t.c.intent).where(t.c.run == lease.run, t.c.phase == phase)
@@ -239,7 +205,7 @@ class Ledger:
                     attempt=len(before) + 1,
                     state="intended",
                     intent=dict(intent),
-                    at=_db_now(db),
+                    at=db_now(db),
                 )
                 .returning(t.c.id)
             ).one()
@@ -247,18 +213,22 @@ class Ledger:
 
     def conclude(self, lease: Lease, operation: int, state: str, outcome: Mapping[str, Any]) -> None:
         """Record how an outside call ended: `done` or `failed`."""
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
-            t = schema.op
-            db.execute(
+            t, now = schema.op, db_now(db)
+            call = db.execute(
                 update(t)
                 .where(t.c.id == operation)
-                .values(state=state, outcome=dict(outcome), finished_at=_db_now(db))
-            )
+                .values(state=state, outcome=dict(outcome), finished_at=now)
+                .returning(t.c.phase, t.c.attempt, t.c.at, t.c.intent)
+            ).one()
+            what = f"{call.phase} of {call.intent.get('hub', lease.run)}, attempt {call.attempt}"
+            why = f": {outcome['error']}" if "error" in outcome else ""
+            self._append(db, lease.run, [("call", f"{what}: {state} after {now - call.at:.1f} s{why}")])
 
     def operations(self, run: str) -> list[RowMapping]:
         """Return the outside calls of a run, oldest first."""
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             return list(
                 db.execute(
                     select(schema.op).where(schema.op.c.run == run).order_by(schema.op.c.id)
@@ -271,23 +241,31 @@ class Ledger:
         """Store measurements; one already stored (same hub and time) is left as it is."""
         if not rows:
             return
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
-            db.execute(upsert(schema.measurement).on_conflict_do_nothing(), [dict(row) for row in rows])
+            db.execute(insert_new(db, schema.measurement), [dict(row) for row in rows])
 
     def measurements(self, hub: str) -> list[RowMapping]:
         """Return the measurements of a hub, oldest first."""
         m = schema.measurement
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             return list(db.execute(select(m).where(m.c.hub == hub).order_by(m.c.at, m.c.id)).mappings())
 
     def last_event(self, run: str, kind: str) -> str | None:
         """Return the detail of a run's last event of a kind; None where there was none."""
         e = schema.event
         query = select(e.c.detail).where(e.c.run == run, e.c.kind == kind).order_by(e.c.id.desc())
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             detail: str | None = db.execute(query).scalars().first()
         return detail
+
+    def events(self, run: str, *, after: int = 0) -> list[RowMapping]:
+        """Return the events of a run whose number is above `after`, oldest first."""
+        e = schema.event
+        with self.database.read() as db:
+            return list(
+                db.execute(select(e).where(e.c.run == run, e.c.id > after).order_by(e.c.id)).mappings()
+            )
 
     # forecast errors
 
@@ -295,10 +273,10 @@ class Ledger:
         """Store how far a plan's intensities were off; one already stored (same run and zone) stays."""
         if not rows:
             return
-        with self._begin() as db:
+        with self.database.write() as db:
             self._set(db, lease, {})
             db.execute(
-                upsert(schema.forecast_error).on_conflict_do_nothing(),
+                insert_new(db, schema.forecast_error),
                 [{"run": lease.run, **row} for row in rows],
             )
 
@@ -306,7 +284,7 @@ class Ledger:
 
     def plan(self, run: str) -> dict[str, Any]:
         """Return the plan that the run was begun with, as `harchos.plan/1`; a move does not change it."""
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             p = schema.plan
             document: dict[str, Any] = db.execute(select(p.c.document).where(p.c.run == run)).scalar_one()
         return document
@@ -316,7 +294,7 @@ class Ledger:
         row = self.run(self.find(run))
         hubs = self.hubs(row["id"])
         plan = self.plan(row["id"])
-        with self._engine.connect() as db:
+        with self.database.read() as db:
             m = schema.measurement
             measured = (
                 db.execute(select(m).where(m.c.hub.in_([h["hub"] for h in hubs])).order_by(m.c.at, m.c.id))
@@ -374,54 +352,9 @@ class Ledger:
             )
 
     def _append(self, db: Connection, run: str, events: Sequence[tuple[str, str]]) -> None:
-        now = _db_now(db)
+        now = db_now(db)
         for kind, detail in events:
             db.execute(insert(schema.event).values(run=run, at=now, kind=kind, detail=detail))
-
-
-def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _migrate(engine: Engine, path: Path) -> None:
-    from sqlalchemy.exc import DatabaseError
-
-    try:
-        with engine.connect() as db:
-            if inspect(db).has_table("alembic_version"):
-                version = db.execute(text("SELECT version_num FROM alembic_version")).scalar()
-                if version == HEAD:
-                    return
-        from alembic import command
-        from alembic.config import Config
-        from alembic.util import CommandError
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with engine.begin() as db:
-            db.execute(text("BEGIN IMMEDIATE"))
-            config.attributes["connection"] = db
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                raise HarchosError(
-                    f"{path}: written by a newer harchos ({error})",
-                    hint="upgrade harchos, or set another HARCHOS_HOME",
-                ) from error
-    except DatabaseError as error:
-        raise HarchosError(
-            f"{path}: cannot be read as a ledger ({error.orig})",
-            hint="restore it or move it away to start anew; `harchos sweep` finds hubs without it",
-        ) from error
-
-
-def _db_now(db: Connection) -> float:
-    return float(db.execute(text(f"SELECT {_DB_NOW}")).scalar_one())
 
 
 def _time(seconds: float) -> datetime:

@@ -23,11 +23,13 @@ from harchos_infra.clouds.cloud import Cloud, cloud
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
+from harchos_infra.hub.series import read_series
 from harchos_infra.hub.status import FINAL as ENDED
 from harchos_infra.planner.encoding import decode_segment, encode
 from harchos_infra.planner.plan import Segment
 from harchos_infra.planner.replan import Move
 from harchos_infra.provision.event import TerraformEvent
+from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
 from harchos_infra.runs.calibration import hub_figures
@@ -85,7 +87,8 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._provisioner = Provisioner()
-        self._powers_read: set[str] = set()
+        self._powers_read: dict[str, int] = {}
+        self._beats: dict[str, tuple[int, datetime]] = {}
         self._told: set[tuple[str, str]] = set()
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
@@ -172,7 +175,7 @@ class Reconciler:
         if not getattr(error, "elsewhere", False):
             reason = f"provisioning: {error}"
             return self._enter(lease, "destroy", str(error), outcome="failed", reason=reason)
-        failed = [*run["failed_offers"], segment.offer(hub["place"])]
+        failed = [*run["failed_offers"], _refused_offers(hub["place"], error)]
         return self._enter(lease, "destroy", str(error), interruption="refused", failed_offers=failed)
 
     def _run(self, lease: Lease, run: RowMapping) -> float:
@@ -220,9 +223,12 @@ class Reconciler:
             self._ledger.conclude(lease, operation, "done", {})
             hub_box(hub).delete("secrets.json")
             self._ledger.update_hub(lease, hub["hub"], state="gone", gone_at=self._clock.now().timestamp())
-            self._say(
-                lease, "gone", f"hub {hub['hub']}: no process, container, cgroup or state entry is left"
+            what = (
+                f"{hub['place']['provider']} lists nothing of it"
+                if is_rented(run, hub["place"])
+                else "no process, container, cgroup or state entry is left"
             )
+            self._say(lease, "gone", f"hub {hub['hub']}: {what}")
         if run["outcome"] is None:
             return self._go_on(lease, run)
         forget_secrets(run, self._ledger.hubs(run["id"]))
@@ -415,18 +421,22 @@ class Reconciler:
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
             return Verdict("expired", "the hub outlived its TTL without saying so")
         heartbeat = box.get_json("heartbeat.json")
-        beat = (
-            datetime.fromisoformat(heartbeat["at"])
-            if heartbeat
-            else datetime.fromtimestamp(hub["created_at"], UTC)
-        )
-        silent_s = (now - beat).total_seconds()
+        silent_s = (now - self._last_beat(hub, heartbeat, now)).total_seconds()
         patience = RENTED if is_rented(run, hub["place"]) else LOCAL
         if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
         if silent_s > patience.hung_s or not self._is_alive(run, hub):
             return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
         return None
+
+    def _last_beat(self, hub: RowMapping, heartbeat: Mapping[str, Any] | None, now: datetime) -> datetime:
+        """Return when the heart was first seen to have beaten as often as now: the hub's clock may be off."""
+        if heartbeat is None:
+            return datetime.fromtimestamp(hub["created_at"], UTC)
+        seen = self._beats.get(hub["hub"])
+        if seen is None or seen[0] != heartbeat["seq"]:
+            seen = self._beats[hub["hub"]] = (heartbeat["seq"], now)
+        return seen[1]
 
     def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:
         return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=hub["hub"]))
@@ -450,16 +460,13 @@ class Reconciler:
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
     def _read_power(self, lease: Lease, box: Mailbox, hub: str) -> None:
-        rows = []
-        for entry in box.list("power"):
-            key = f"{hub}/{entry.name}"
-            if key in self._powers_read:
-                continue
-            rows += [
-                _measurement(hub, json.loads(line)) for line in (box.get(entry.name) or b"").splitlines()
-            ]
-            self._powers_read.add(key)
+        rows: list[dict[str, Any]] = []
+        number = self._powers_read.get(hub, 1)
+        for chunk in read_series(box, "power", ".jsonl", first=number):
+            rows += [_measurement(hub, json.loads(line)) for line in chunk.splitlines()]
+            number += 1
         self._ledger.add_measurements(lease, rows)
+        self._powers_read[hub] = number
 
     # acting
 
@@ -510,6 +517,15 @@ class Reconciler:
     def _say(self, lease: Lease, kind: str, detail: str) -> None:
         self._ledger.update_run(lease, events=[(kind, detail)])
         self._report(kind, detail)
+
+
+def _refused_offers(place: Mapping[str, Any], error: HarchosError | OSError) -> list[str]:
+    """Return what else a refusal holds for: all of a cloud, of a region, or the one offer."""
+    provider, region, *offer = segment.offer(place)
+    code = error.code if isinstance(error, ProvisionError) else "other"
+    if code in ("permission", "credentials", "bucket", "user-data", "state-locked"):
+        return [provider, "*", "*", "*"]
+    return [provider, region, "*", "*"] if code == "region" else [provider, region, *offer]
 
 
 def _until_when(run: RowMapping) -> str:

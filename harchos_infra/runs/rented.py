@@ -1,4 +1,4 @@
-"""What a hub on a rented cloud needs that one on this machine does not: agent, secrets, account, open ports."""
+"""What a hub on a cloud needs that one on this machine does not: agent, secrets, account, open ports."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SPOT_CEILING = 1.25
 """The most that a spot machine may cost, as a multiple of the price that was accepted."""
 PASSED_ON = "HARCHOS_HUB_ENV_"
 """Variables of this environment that hubs on clouds get, without this beginning: a proxy, an endpoint."""
-_ARM = ("g5g.", "p6e-gb", "a4x-", "Standard_ND128isr_GB")
-"""Beginnings of the machine types with Arm processors (Graviton2, Grace)."""
+_ARM = ("g5g.",)
+"""Beginnings of the machine types of the catalogue that have Arm processors."""
 
 
 def is_rented(run: Mapping[Any, Any], place: Mapping[str, Any]) -> bool:

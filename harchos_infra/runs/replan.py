@@ -24,11 +24,11 @@ from harchos_infra.planner.planner import plan as make_plan
 from harchos_infra.planner.replan import Move, Stay
 from harchos_infra.planner.replan import reconsider as decide_again
 from harchos_infra.planner.request import CLOUDS
-from harchos_infra.policy.loader import recorded_policy
+from harchos_infra.policy.loader import LoadedPolicy, recorded_policy
 from harchos_infra.runs.calibration import read_calibration
 from harchos_infra.runs.catalog import catalog_for
 from harchos_infra.runs.mailboxes import with_hubs
-from harchos_infra.runs.rest import Worked, rest
+from harchos_infra.runs.rest import Worked, rest, spent
 from harchos_infra.workload.document import Workload
 
 OTHER_KIND = "the best schedule now is of a kind that this version does not run"
@@ -75,7 +75,7 @@ class Replanner:
             signal=signal,
             now=self._now,
             measured=measured,
-            policy=recorded_policy(self._plan["inputs"]),
+            policy=self._policy(),
             runs=runs,
         )
         if isinstance(decision, Move) and not _can_be_run(decision.to.segments):
@@ -87,7 +87,7 @@ class Replanner:
         if "fleet" in self._plan["inputs"]:
             raise HarchosError("its place was given to it together with others, under quotas")
         workload, measured, catalog, signal = self._world(runs=False)
-        policy = recorded_policy(self._plan["inputs"])
+        policy = self._policy()
         again = make_plan(
             workload, catalog=catalog, signal=signal, now=self._now, measured=measured, policy=policy
         )
@@ -96,6 +96,11 @@ class Replanner:
         if not _can_be_run(again.chosen.segments):
             raise HarchosError(OTHER_KIND)
         return again.chosen
+
+    def _policy(self) -> LoadedPolicy | None:
+        """Return the policy that the run was accepted under, less what its hubs have cost."""
+        policy = recorded_policy(self._plan["inputs"])
+        return None if policy is None else policy.after(*spent(self._worked))
 
     def _world(self, *, runs: bool) -> tuple[Workload, Calibration, Catalog, Signal]:
         workload = begun_workload(self._plan, rehearsal=self._rehearsal)

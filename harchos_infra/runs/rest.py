@@ -103,9 +103,14 @@ def _data(workload: Workload, worked: Sequence[Worked]) -> tuple[Data, ...]:
     return (*lying, Data(uri="checkpoint", region=here, size_gib=spec.checkpoint.size_gib))
 
 
-def _budget(budget: Budget, worked: Sequence[Worked]) -> Budget:
+def spent(worked: Sequence[Worked]) -> tuple[float, float]:
+    """Return USD and kgCO2e that hubs have cost by their plan."""
     usd = sum(p.place["nodes"] * p.place["priceUsdHour"] * p.lived_s / 3600 for p in worked)
-    kg = sum(_planned_g_hour(p.place) * p.lived_s / 3600 for p in worked) / 1000
+    return usd, sum(_planned_g_hour(p.place) * p.lived_s / 3600 for p in worked) / 1000
+
+
+def _budget(budget: Budget, worked: Sequence[Worked]) -> Budget:
+    usd, kg = spent(worked)
     least = 1e-9
     return budget.model_copy(
         update={

@@ -12,11 +12,13 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -46,14 +48,42 @@ run = Table(
     Column("created_at", Float, nullable=False),
     Column("finished_at", Float),
     Column("owner", String),
-    Column("until", Float, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
     Column("work", String),
     Column("planned_at", Float),
     Column("intensities", JSON, nullable=False),
     Column("units", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
+)
+
+UNFINISHED = text("phase <> 'done'")
+"""A controller asks twice a second, so that it must not look through every run that has ended."""
+Index("run_unfinished", run.c.owner, run.c.desired, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("run", String, ForeignKey("run.id"), primary_key=True),
+    Column("provider", String, nullable=False),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("event", Integer, nullable=False),
+    Column("owner", String),
 )
 
 plan = Table(
@@ -85,6 +115,9 @@ hub = Table(
     Column("gpu_measured_joules", Float),
     Column("meters", String),
 )
+
+ALIVE = text("gone_at IS NULL")
+Index("hub_alive", hub.c.run, sqlite_where=ALIVE, postgresql_where=ALIVE)
 
 op = Table(
     "op",

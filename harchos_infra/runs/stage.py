@@ -42,7 +42,9 @@ def stage_run(submission: Submission, run: str) -> None:
             box.put(_SECRETS, json.dumps(dict(submission.secrets)).encode())
         box.put_json(_JOB, job)
     except MailboxError as error:
-        raise HarchosError(str(error), hint="check the space and the permissions there") from error
+        raise HarchosError(
+            error.what, hint=error.hint or "check the space and the permissions there"
+        ) from error
 
 
 def unstage_run(run: str) -> None:

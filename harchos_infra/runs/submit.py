@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,15 +42,25 @@ class Submission:
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
+    priority: int = 0
+    """Of the runs that wait for a place, a controller starts the highest first."""
 
 
 def plan_hash(plan: Plan) -> str:
     """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
-    return hashlib.sha256(plan.dumps().encode()).hexdigest()
+    return _hash(plan.to_json())
 
 
-def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, once: bool = False) -> Lease:
-    """Stage the job and record the run, owned by `owner`. A run that is not recorded was never begun.
+def _hash(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+
+
+def submit(
+    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+) -> Lease:
+    """Stage the job and record the run, owned by `owner` (None: by nobody, for a controller to take).
+
+    A run that is not recorded was never begun.
 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
@@ -59,17 +70,17 @@ def submit(ledger: Ledger, submission: Submission, *, owner: str, clock: Clock, 
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
     stage_run(submission, run)
-    values = _first_row(submission, run, now=now)
+    document = plan.to_json()
+    values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        return ledger.add_run(values, _accepted(submission), owner=owner, once=once)
+        return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
     except HarchosError:
         unstage_run(run)
         raise
 
 
-def _accepted(submission: Submission) -> dict[str, Any]:
+def _accepted(submission: Submission, document: dict[str, Any]) -> dict[str, Any]:
     """Return the plan as it was accepted: under the policy that held then, not when the plan was made."""
-    document = submission.plan.to_json()
     if submission.policy is not None:
         document["inputs"]["policy"] = dict(submission.policy)
     return document
@@ -104,7 +115,6 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "id": run,
         "workload": workload.metadata.name,
         "type": workload.spec.type,
-        "plan_hash": plan_hash(plan),
         "workload_hash": submission.loaded.sha256,
         "rehearsal": submission.rehearsal,
         "schedule_offset_s": (shown - now).total_seconds() if submission.rehearsal else 0.0,
@@ -113,6 +123,7 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "ttl_s": ttl_s(workload, segments[0]),
         "phase": "wait",
         "desired": "run",
+        "priority": submission.priority,
         "next_at": next_hour(now).timestamp(),
         "work": work_sha256(workload),
         "planned_at": plan.now.timestamp(),

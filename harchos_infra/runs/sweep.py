@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,27 +79,35 @@ def look(ledger: Ledger, clouds: Sequence[str], *, foreign: bool = False) -> Fou
 
     A rented cloud is looked at in all its regions, and as a whole: one that refuses is a refusal, not empty.
     """
-    rows = {row["id"]: row for row in ledger.runs()}
-    found: list[Leftover] = []
+    listed: dict[str, list[Resource]] = {}
     refusals: list[HarchosError] = []
-    seen: list[str] = []
     for name in clouds:
         try:
-            found += _on_cloud(ledger, rows, name, foreign=foreign)
-            refusals += _in_other_accounts(ledger, rows, name)
-            seen.append(name)
+            listed[name] = cloud(name).list()
         except HarchosError as error:
             if name == "local":
                 raise
             refusals.append(error)
+    # Read after the listings: a hub is made after its run is recorded, so none is taken for nobody's.
+    rows = {row["id"]: row for row in ledger.runs()}
+    found = [
+        leftover
+        for name, resources in listed.items()
+        for leftover in _without_owner(ledger, rows, name, resources, foreign=foreign)
+    ]
     with_hub = {leftover.run for leftover in found}
     for run, row in rows.items():
-        if row["phase"] != FINAL and run not in with_hub and not ledger.is_owned(run):
-            found += _without_hub(row, clouds, seen)
-    return Found(found, refusals)
+        if row["phase"] != FINAL and run not in with_hub and _is_abandoned(ledger, row):
+            found += _without_hub(row, clouds, listed)
+    return Found(found, [*refusals, *_in_other_accounts(ledger, rows, listed)])
 
 
-def _without_hub(row: RowMapping, clouds: Sequence[str], seen: Sequence[str]) -> Iterator[Leftover]:
+def _is_abandoned(ledger: Ledger, run: RowMapping) -> bool:
+    """Return whether a run's owner is dead; a run that was given up is a controller's to take."""
+    return run["owner"] is not None and not ledger.is_owned(run["id"])
+
+
+def _without_hub(row: RowMapping, clouds: Sequence[str], seen: Collection[str]) -> Iterator[Leftover]:
     """Yield an abandoned run no hub of which was seen; where its cloud was not seen, it may have one."""
     provider = _provider(row, 0)
     if provider in seen:
@@ -116,40 +124,49 @@ def _provider(row: RowMapping, segment: int) -> str:
     return "local" if row["rehearsal"] else str(row["segments"][segment]["provider"])
 
 
-def _on_cloud(
-    ledger: Ledger, rows: Mapping[str, RowMapping], name: str, *, foreign: bool
+def _without_owner(
+    ledger: Ledger,
+    rows: Mapping[str, RowMapping],
+    name: str,
+    listed: Sequence[Resource],
+    *,
+    foreign: bool,
 ) -> Iterator[Leftover]:
-    listed: dict[tuple[str, str], list[Resource]] = defaultdict(list)
+    """Yield the hubs among what a provider listed that no live process answers for."""
+    hubs: dict[tuple[str, str], list[Resource]] = defaultdict(list)
     ended = datetime.now(UTC) - timedelta(seconds=EXPIRY_MARGIN_S)
-    for resource in cloud(name).list():
+    for resource in listed:
         expired = resource.expires is not None and resource.expires < ended
         if foreign or expired or resource.run in rows or is_ours(resource):
-            listed[(resource.run, resource.hub)].append(resource)
-    for (run, hub), resources in sorted(listed.items()):
+            hubs[(resource.run, resource.hub)].append(resource)
+    for (run, hub), resources in sorted(hubs.items()):
         row = rows.get(run)
         if row is None:
             why, unfinished = "no run of that name in the ledger", False
         elif row["phase"] == FINAL:
             why, unfinished = f"its run has ended ({row['outcome']})", False
-        elif not ledger.is_owned(run):
+        elif _is_abandoned(ledger, row):
             why, unfinished = f"its run was abandoned in phase {row['phase']}", True
         else:
             continue
         yield Leftover(hub, run, tuple(resources), unfinished, why, name)
 
 
-def _in_other_accounts(ledger: Ledger, rows: Mapping[str, RowMapping], name: str) -> Iterator[HarchosError]:
+def _in_other_accounts(
+    ledger: Ledger, rows: Mapping[str, RowMapping], seen: Collection[str]
+) -> Iterator[HarchosError]:
     """Yield an error for each account but the present one that a hub not known to be gone was made in."""
-    recorded = set()
-    for hub in ledger.hubs():
-        is_there = _provider(rows[hub["run"]], hub["segment"]) == name
-        if is_there and name != "local" and hub["gone_at"] is None:
-            recorded.add(hub["identity"])
-    for identity in sorted(recorded):
-        try:
-            require_same_account(cloud(name), identity)
-        except HarchosError as error:
-            yield error
+    recorded = {
+        (_provider(rows[hub["run"]], hub["segment"]), hub["identity"])
+        for hub in ledger.hubs()
+        if hub["gone_at"] is None and hub["run"] in rows
+    }
+    for name, identity in sorted(recorded):
+        if name in seen and name != "local":
+            try:
+                require_same_account(cloud(name), identity)
+            except HarchosError as error:
+                yield error
 
 
 def remove(leftovers: Sequence[Leftover], say: Callable[[Resource], None] = lambda _: None) -> list[Survivor]:

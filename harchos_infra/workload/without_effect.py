@@ -40,7 +40,7 @@ def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
     if network.expose:
         yield (
             ("spec", "networking", "expose"),
-            "on this machine: the service is reached on itself; on a cloud its port is open to everyone",
+            "on a cloud it opens the port to everyone; on this machine nothing",
         )
     if network.protocol != "http":
         yield ("spec", "networking", "protocol"), "the health check speaks http; the job speaks what it likes"

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from harchos_infra.clouds.vault_aws import ParameterStore
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.package import build_agent
@@ -41,6 +42,7 @@ pytestmark = [
 
 AT_ONCE = 3
 TOKEN = "a-machines-own-token"
+SECRET = "a-secret-by-reference"
 MODULE = share_directory("terraform") / "modules" / "hub-boot"
 STORE, MANAGEMENT = f"http://{vm.STORE}", f"http://{vm.MANAGEMENT}"
 S3 = {"AWS_ENDPOINT_URL": STORE, "AWS_REGION": "us-east-1"}
@@ -106,8 +108,10 @@ SUCCEEDS = Scene(
     echo "python $(python3 -c 'import sys; print(sys.version_info[:2])')"
     awk '$4 == "0A" {print "listening on", $2}' /proc/net/tcp /proc/net/tcp6
     env | sed 's/^/env /'
+    echo "secret $HF_KEY of $(printf %s "$HF_KEY" | wc -c) bytes"
     echo 42 > "$HARCHOS_OUTPUT_DIR/answer"; sleep 1
     """,
+    {"secret_names": ["HF_KEY"], "secret_refs": {"HF_KEY": "ssm:///harchos/boot/HF_KEY"}},
     metadata_boots=True,
 )
 IS_STOPPED = Scene(SAVES, {"checkpoint": CHECKPOINT}, meanwhile=say_stop)
@@ -298,6 +302,7 @@ def serve_stores(services: Services, stack: ExitStack, patch: pytest.MonkeyPatch
         ports["az"] = stack.enter_context(IdentityFront(services["az"].url, TOKEN)).port
     for name, value in environment.items():
         patch.setenv(name, value)
+    ParameterStore("us-east-1").put("boot", "HF_KEY", SECRET, {})
     return ports
 
 
@@ -348,6 +353,15 @@ def test_a_machine_knows_itself_by_tokens_only(booted: Booted) -> None:
     assert statuses["/2021-03-23/user-data"] == 200
     assert any("security-credentials/" in path and status == 200 for path, status in statuses.items())
     assert 401 not in statuses.values()
+
+
+@of(SUCCEEDS)
+def test_a_machine_reads_its_secret_with_its_own_role_and_shows_it_nowhere(booted: Booted) -> None:
+    box = booted.hub.mailbox
+    assert f"secret *** of {len(SECRET)} bytes" in booted.hub.log()
+    shown = [booted.user_data, booted.machine.console(), booted.hub.log()]
+    assert not any(SECRET in text for text in shown)
+    assert [entry.name for entry in box.list() if SECRET.encode() in (box.get(entry.name) or b"")] == []
 
 
 @of(SUCCEEDS)

@@ -316,23 +316,20 @@ def test_a_hub_recorded_in_another_account_is_told_and_is_no_success(
 
 def record_run(*, identity: str) -> None:
     """Write a finished run to the ledger whose hub, on AWS, is not known to be gone."""
-    from sqlalchemy import insert
-
-    from harchos_infra.runs import schema
     from harchos_infra.runs.ledger import FINAL, Ledger
+    from harchos_infra.runs.owner import new_owner
 
-    ledger = Ledger.open()
     now = time.time()
     run = {
-        "id": "job-0a1b2c", "workload": "job", "type": "batch", "segments": [{"provider": "aws"}],
-        "plan_hash": "", "workload_hash": "", "rehearsal": False, "schedule_offset_s": 0.0, "ttl_s": 1.0,
-        "phase": FINAL, "desired": "run", "next_at": now, "created_at": now, "until": 0.0, "epoch": 0,
-        "intensities": {}, "units": {}, "outputs": [],
+        "id": "job-0a1b2c", "workload": "job", "type": "batch", "plan_hash": "", "workload_hash": "",
+        "rehearsal": False, "schedule_offset_s": 0.0, "ttl_s": 1.0, "phase": FINAL, "desired": "run",
+        "next_at": now, "created_at": now, "intensities": {}, "units": {}, "outputs": [],
     }  # fmt: skip
     hub = {
-        "hub": HUB, "run": "job-0a1b2c", "segment": 0, "state": "unknown", "identity": identity,
-        "created_at": now, "expires_at": now,
+        "hub": HUB, "segment": 0, "state": "unknown", "identity": identity, "created_at": now,
+        "expires_at": now,
     }  # fmt: skip
-    with ledger._engine.begin() as db:
-        db.execute(insert(schema.run).values(**run))
-        db.execute(insert(schema.hub).values(**hub))
+    ledger = Ledger.open()
+    lease = ledger.add_run(run, {"chosen": {"segments": [{"provider": "aws"}]}}, owner=new_owner())
+    ledger.intend_hub(lease, hub, ("provision", HUB))
+    ledger.release(lease)

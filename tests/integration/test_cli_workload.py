@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads
 from support.documents import document
 
 GOOD = document("type: batch\ncommand: echo done\nruntime: python:3.11\nscaling: {maxNodes: 2}")
@@ -88,7 +88,7 @@ def test_schema_prints_a_json_schema(good: Path) -> None:
 def test_init_lists_every_template_with_what_it_does() -> None:
     done = harchos("init", "--list")
     assert done.returncode == 0
-    for file in share_directory("configs").glob("*/*.yaml"):
+    for file in ready_workloads():
         comment = file.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         assert f"{file.parent.name}/{file.stem}" in done.stdout
         assert comment in done.stdout

@@ -18,7 +18,7 @@ from support.command import Harchos
 from support.fake_azure import VAULT, FakeAzure, refusal
 from support.fake_gcp import PROJECT, FakeGcp
 from support.module_workspace import Workspace
-from support.schema_replay import Replay
+from support.schema_replay import Fault, Replay
 from support.schema_replay.answers import SUBSCRIPTION as REPLAYED
 from support.schema_replay.world import Existing
 from support.terraformed import PARTS, into_azure, into_gcp
@@ -117,11 +117,44 @@ def test_a_lock_of_somebody_else_is_told(azure: FakeAzure, harchos: Harchos) -> 
     assert "lock" in out + err
 
 
-def of_module(provider: str, module: str, example: str, folder: Path, **variables: str) -> list[Existing]:
-    """Apply an example of a module and forget its state; returns what Terraform made."""
+MODULES = {
+    "gcp-hub": ("google", {"project": PROJECT, "mailbox": "gs://mbox/harchos"}),
+    "azure-hub": ("azurerm", {"subscription": REPLAYED, "mailbox": "az://acmemailbox/hubs/team"}),
+}
+MADE_ON_GCP = (
+    "google_compute_network",
+    "google_compute_subnetwork",
+    "google_compute_firewall",
+    "google_compute_resource_policy",
+    "google_service_account",
+    "google_storage_bucket_iam_member",
+    "google_compute_instance",
+)
+MADE_ON_AZURE = (
+    "azurerm_resource_group",
+    "azurerm_virtual_network",
+    "azurerm_network_security_group",
+    "azurerm_public_ip",
+    "azurerm_network_interface",
+    "azurerm_user_assigned_identity",
+    "azurerm_role_assignment",
+    "azurerm_proximity_placement_group",
+    "azurerm_linux_virtual_machine",
+    "azurerm_dev_test_global_vm_shutdown_schedule",
+)
+
+
+def of_module(
+    module: str, example: str, folder: Path, fault: tuple[str, Fault] | None = None
+) -> list[Existing]:
+    """Apply an example of a module and forget its state; returns what then exists, heard of or not."""
+    provider, variables = MODULES[module]
     with Replay(providers=[provider]) as replay:
         made = Workspace.of(replay, folder, module, f"examples/{example}", variables | {"expires": EXPIRES})
-        made.succeeds("apply", "-auto-approve")
+        if fault is not None:
+            replay.faults[f"{fault[0]}:create"] = fault[1]
+        applied = made.terraform("apply", "-auto-approve")
+        assert (applied.returncode == 0) is (fault is None), applied.stdout + applied.stderr
         return replay.world.existing
 
 
@@ -129,7 +162,7 @@ def of_module(provider: str, module: str, example: str, folder: Path, **variable
 def test_what_the_module_makes_on_google_cloud_goes_though_terraforms_state_is_lost(
     gcp: FakeGcp, tmp_path: Path, example: str, harchos: Harchos
 ) -> None:
-    made = of_module("google", "gcp-hub", example, tmp_path, project=PROJECT, mailbox="gs://mbox/harchos")
+    made = of_module("gcp-hub", example, tmp_path)
     into_gcp(made, gcp)
     listed = GcpCloud().list()
     disks = sum(each.type == "google_compute_instance" for each in made)
@@ -141,18 +174,66 @@ def test_what_the_module_makes_on_google_cloud_goes_though_terraforms_state_is_l
     assert [b["members"] for b in gcp.policies["mbox"]["bindings"]] == [["user:ada@example.com"]]
 
 
+def test_the_module_and_the_adapter_cut_long_names_alike(
+    gcp: FakeGcp, tmp_path: Path, harchos: Harchos
+) -> None:
+    run = f"{'a.very-long-workload-' * 4}1a2b3c"
+    hub = f"{run}-h1"
+    named = {"run": run, "hub": hub, "workload": run[:-7], "expires": EXPIRES, "mailbox": "gs://mbox/harchos"}
+    of_machine = {"region": "us-central1", "instance_type": "g2-standard-4", "market": "spot"}
+    with Replay(providers=["google"]) as replay:
+        variables = named | of_machine | {"project": PROJECT}
+        Workspace.of(replay, tmp_path, "gcp-hub", ".", variables).succeeds("apply", "-auto-approve")
+        into_gcp(replay.world.existing, gcp)
+    listed = GcpCloud().list(run=run, hub=hub)
+    assert len(listed) == len(GcpCloud().list()) > 5
+
+
 @pytest.mark.parametrize("example", ["minimal", "complete"])
 def test_what_the_module_makes_on_azure_goes_though_terraforms_state_is_lost(
     azure: FakeAzure, tmp_path: Path, example: str, harchos: Harchos
 ) -> None:
     before = azure.left
-    mailbox = "az://acmemailbox/hubs/team"
-    made = of_module("azurerm", "azure-hub", example, tmp_path, subscription=REPLAYED, mailbox=mailbox)
+    made = of_module("azure-hub", example, tmp_path)
     into_azure(made, azure)
     listed = AzureCloud().list()
     disks = sum(each.type == "azurerm_linux_virtual_machine" for each in made)
     assert len(listed) == sum(each.type not in PARTS for each in made) + disks
     assert {resource.hub for resource in listed} == {hub_of(made)}
+    code, out, err = harchos("sweep", "--cloud", "azure", "--foreign", "--yes")
+    assert code == 0, out + err
+    assert azure.left == before
+
+
+UNHEARD_OF = Fault(error="timeout while waiting for state to become 'DONE'", leaves="orphan")
+KILLED = Fault(crash=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [*((kind, UNHEARD_OF) for kind in MADE_ON_GCP), ("google_compute_instance", KILLED)],
+)
+def test_what_a_failed_creation_leaves_on_google_cloud_goes_without_a_state(
+    gcp: FakeGcp, tmp_path: Path, harchos: Harchos, kind: str, fault: Fault
+) -> None:
+    into_gcp(of_module("gcp-hub", "complete", tmp_path, (kind, fault)), gcp)
+    assert gcp.left != []
+    code, out, err = harchos("sweep", "--cloud", "gcp", "--foreign", "--yes")
+    assert code == 0, out + err
+    assert gcp.left == []
+    assert [b["members"] for b in gcp.policies["mbox"]["bindings"]] == [["user:ada@example.com"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [*((kind, UNHEARD_OF) for kind in MADE_ON_AZURE), ("azurerm_linux_virtual_machine", KILLED)],
+)
+def test_what_a_failed_creation_leaves_on_azure_goes_without_a_state(
+    azure: FakeAzure, tmp_path: Path, harchos: Harchos, kind: str, fault: Fault
+) -> None:
+    before = azure.left
+    into_azure(of_module("azure-hub", "complete", tmp_path, (kind, fault)), azure)
+    assert azure.left != before
     code, out, err = harchos("sweep", "--cloud", "azure", "--foreign", "--yes")
     assert code == 0, out + err
     assert azure.left == before

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harchos_infra.provision.binary import find_binary
 from support.schema_replay import Fault, Replay
 from support.schema_replay.fixture import replay as replay
 from support.schema_replay.schemas import PROVIDERS, load
@@ -43,14 +44,18 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def terraform(replay: Replay, tmp_path: Path) -> Run:
+def binary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("HARCHOS_HOME", str(tmp_path_factory.mktemp("home")))
+    return str(find_binary().path)
+
+
+@pytest.fixture
+def terraform(replay: Replay, tmp_path: Path, binary: str) -> Run:
     def run(command: str, *options: str, root: str | None = NETWORK) -> subprocess.CompletedProcess[str]:
         if root is not None:
             (tmp_path / "main.tf").write_text(root)
         needs_approval = ["-auto-approve"] if command in ("apply", "destroy") else []
-        return replay.run(
-            ["terraform", *command.split(), "-no-color", *needs_approval, *options], cwd=tmp_path
-        )
+        return replay.run([binary, *command.split(), "-no-color", *needs_approval, *options], cwd=tmp_path)
 
     return run
 
@@ -183,11 +188,11 @@ def test_terraforms_own_tests_run_against_it(terraform: Run, tmp_path: Path, rep
     assert replay.world.existing == []
 
 
-def test_a_command_line_runs_anything_against_it(tmp_path: Path) -> None:
+def test_a_command_line_runs_anything_against_it(tmp_path: Path, binary: str) -> None:
     (tmp_path / "main.tf").write_text(NETWORK)
     command = [sys.executable, "-m", "support.schema_replay", "--log", "--fault", "aws_vpc:create=no room"]
     done = subprocess.run(
-        [*command, "--", "terraform", f"-chdir={tmp_path}", "apply", "-auto-approve", "-no-color"],
+        [*command, "--", binary, f"-chdir={tmp_path}", "apply", "-auto-approve", "-no-color"],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,

@@ -106,3 +106,15 @@ def test_a_fleet_has_no_terraform(harchos: Harchos, document: Document) -> None:
     code, _, err = harchos("plan", workload, workload, "--terraform")
     assert code == 1
     assert "for one workload" in err
+
+
+def test_a_service_that_is_exposed_shows_its_open_port(
+    harchos: Harchos, document: Document, replay: Replay
+) -> None:
+    def firewalls(more: str) -> int:
+        workload = document(SPEC.format(provider="gcp") + more)
+        _, out, _ = harchos("plan", workload, *NOW, "--terraform", "--format", "json")
+        count: int = json.loads(out)["terraform"][0]["create"].get("google_compute_firewall", 0)
+        return count
+
+    assert firewalls("  networking: {port: 8080, expose: true}\n") == firewalls("") + 1

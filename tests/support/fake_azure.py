@@ -341,7 +341,9 @@ class FakeAzure(RestServer):
             message = f"The subscription is not registered to use namespace '{namespace}'."
             raise refusal(409, "MissingSubscriptionRegistration", message)
         found = [r for r in self.resources.values() if r["type"].lower() == type_.lower()]
-        if type_.endswith("/virtualMachines") and request.query.get("$expand") != "instanceView":
+        if type_.endswith("/virtualMachines"):
+            if "$expand" in request.query and "$filter" not in request.query:
+                raise refusal(400, "InvalidParameter", "$expand can only be given with a valid $filter.")
             found = [
                 r | {"properties": {k: v for k, v in r["properties"].items() if k != "instanceView"}}
                 for r in found
@@ -378,6 +380,10 @@ class FakeAzure(RestServer):
         self._permit(f"{type_}/{_VERBS[request.method]}", path)
         if request.method == "PUT":
             return self._put(request, path, type_)
+        if type_.endswith("/instanceView"):
+            machine, _ = self._find(path.removesuffix("/instanceView"))
+            if machine is not None:
+                return Answer(200, self.resources[machine]["properties"]["instanceView"])
         if id is None:
             return _absent(request, path, type_)
         if request.method == "GET":

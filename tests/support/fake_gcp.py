@@ -233,9 +233,10 @@ class FakeGcp(RestServer):
 
     def _admit(self, request: Request, api: str) -> None:
         """Refuse whoever is not signed in, and services that are not enabled."""
-        if request.query.get("key") == KEY:
+        api_key = request.headers.get("x-goog-api-key")
+        if api_key == KEY:
             return
-        if request.query.get("key"):
+        if api_key:
             raise refusal(
                 400, "API key not valid. Please pass a valid API key.", "badRequest", info="API_KEY_INVALID"
             )

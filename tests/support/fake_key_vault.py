@@ -46,6 +46,8 @@ class FakeKeyVault(FakeAzure):
             return refusal(400, "BadParameter", "The api-version query parameter is required.")
         if bearer == self.machine and (request.method, collection) != ("GET", "secrets"):
             return refusal(403, "Forbidden", "Caller is not authorized.", "ForbiddenByRbac")
+        if collection == "deletedsecrets" and name.endswith("/recover"):
+            return self._recover(name.removesuffix("/recover"))
         if collection == "deletedsecrets":
             return self._purge(name)
         return self._of_secrets(request, name)
@@ -69,6 +71,12 @@ class FakeKeyVault(FakeAzure):
             self.removed[name.lower()] = self.secrets.pop(name.lower())
             return Answer(200, {"recoveryId": f"{self.url}/deletedsecrets/{name}"})
         return Answer(200, self.secrets[name.lower()])
+
+    def _recover(self, name: str) -> Answer:
+        if name.lower() not in self.removed:
+            return refusal(404, "SecretNotFound", f"Deleted Secret not found: {name}")
+        self.secrets[name.lower()] = self.removed.pop(name.lower())
+        return Answer(200, {"id": f"{self.url}/secrets/{name}"})
 
     def _purge(self, name: str) -> Answer:
         if not self.may_purge:

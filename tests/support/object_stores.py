@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from harchos_infra.hub.invocation import dying_with
 from support.fake_gcs import FakeGcs
 from support.front import Front
 
@@ -146,6 +147,7 @@ def _azurite() -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=dying_with(os.getpid()),  # a test run that is killed leaves no server
         )
         stack.callback(process.wait)
         stack.callback(process.kill)

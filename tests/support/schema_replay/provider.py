@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from support.schema_replay import wire
@@ -168,7 +169,8 @@ class ReplayProvider(wire.services.ProviderServicer):  # type: ignore[misc, name
 
     def _crash(self) -> None:
         for pid in self._callers():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _validated(self, block: Json, config: Any) -> Any:
         """Refuse a value for what only the provider decides: Terraform leaves this check to providers."""

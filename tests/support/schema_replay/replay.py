@@ -21,7 +21,7 @@ from support.schema_replay.provider import ReplayProvider
 from support.schema_replay.schemas import PROVIDERS, load
 from support.schema_replay.world import World
 
-_TERRAFORM = ("terraform", "tofu")
+_TERRAFORM = {"terraform", "tofu", "harchos-terraform"}
 
 
 class Replay:
@@ -96,10 +96,12 @@ class Replay:
 
 
 def _runs_terraform(process: Path) -> bool:
+    """Return whether a process is Terraform, be it a binary or a script that an interpreter runs."""
     try:
-        return (process / "comm").read_text().strip() in _TERRAFORM
+        words = (process / "cmdline").read_text(errors="replace").split("\0")
     except OSError:
         return False
+    return not _TERRAFORM.isdisjoint(Path(word).name for word in words[:2])
 
 
 def _environment(process: Path) -> bytes:

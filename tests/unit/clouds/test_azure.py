@@ -169,6 +169,10 @@ class TestListing:
         assert running == 0.658
         assert given_back is None
 
+    def test_a_machine_that_vanishes_while_it_is_listed_is_no_error(self, hub: FakeAzure) -> None:
+        hub.fail("/instanceView", refusal(404, "ResourceNotFound", "The Resource was not found."))
+        assert AzureCloud().list()[0].detail == f"harchos-{HUB}-n0 (Standard_NC4as_T4_v3)"
+
     def test_an_address_costs_something_by_itself(self, hub: FakeAzure) -> None:
         assert of_kind(AzureCloud().list(), "address").price_usd_hour == 0.005
 
@@ -257,6 +261,14 @@ class TestDeletion:
         adapter.delete(nic)
         assert nic.id not in hub.left
 
+    def test_a_group_that_is_being_deleted_is_waited_for(self, hub: FakeAzure) -> None:
+        going = "The resource group is in deprovisioning state and cannot perform this operation."
+        adapter = AzureCloud()
+        machine = adapter.list()[0]
+        hub.fail("DELETE", refusal(409, "ResourceGroupBeingDeleted", going), times=12)
+        adapter.delete(machine)
+        assert machine.id not in hub.left
+
     def test_a_long_operation_that_fails_says_why(self, hub: FakeAzure) -> None:
         hub.operation_errors["virtualMachines"] = {
             "code": "InternalExecutionError",
@@ -339,6 +351,7 @@ class TestRefusals:
         [
             "Microsoft.Resources/subscriptions/resourceGroups/read",
             "Microsoft.Compute/virtualMachines/read",
+            "Microsoft.Compute/virtualMachines/instanceView/read",
             "Microsoft.Compute/disks/read",
             "Microsoft.Compute/availabilitySets/read",
             "Microsoft.Compute/proximityPlacementGroups/read",

@@ -151,6 +151,12 @@ class TestListing:
         assert on_demand and of_spot and on_demand > of_spot
         assert of_stopped is None
 
+    def test_secrets_of_others_are_left_out(self, hub: FakeGcp) -> None:
+        path = f"projects/{PROJECT}/secrets/harchos-password"
+        hub.secrets[path] = {"name": path.replace(PROJECT, "123456"), "labels": {"team": "x"}}
+        hub.page_size = 1
+        assert [r.detail for r in GcpCloud().list() if r.kind == "secret"] == [f"harchos-{RUN}-hf-token"]
+
     def test_without_secret_manager_there_are_no_secrets(self, hub: FakeGcp) -> None:
         hub.disabled.add("secretmanager")
         assert kinds(GcpCloud().list()) == KINDS[:-1]
@@ -394,6 +400,29 @@ class TestRefusals:
         hub.denied.add("compute.instances.delete")
         adapter = GcpCloud()
         assert "lacks compute.instances.delete" in refused(adapter.delete, adapter.list()[0]).what
+
+    @pytest.mark.parametrize(
+        ("message", "permission"),
+        [
+            ("Required 'compute.disks.list' permission for 'projects/p'", "compute.disks.list"),
+            (
+                "Permission iam.serviceAccounts.list is required to perform this operation on project p.",
+                "iam.serviceAccounts.list",
+            ),
+            (
+                "ci@p.iam.gserviceaccount.com does not have storage.buckets.getIamPolicy access to the "
+                "Google Cloud Storage bucket.",
+                "storage.buckets.getIamPolicy",
+            ),
+            ("Access denied to compute.googleapis.com.", None),
+        ],
+    )
+    def test_a_permission_is_read_from_every_way_in_which_google_says_it(
+        self, fake: FakeGcp, message: str, permission: str | None
+    ) -> None:
+        fake.fail("GET", refusal(403, message, "forbidden"))
+        error = refused(GcpCloud().regions)
+        assert isinstance(error, GcpError) and error.permission == permission
 
     def test_the_project_has_no_billing(self, fake: FakeGcp) -> None:
         message = "This API method requires billing to be enabled."

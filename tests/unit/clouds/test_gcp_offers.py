@@ -16,6 +16,7 @@ from harchos_infra.clouds.cloud import Finding
 from harchos_infra.clouds.gcp import GcpCloud
 from harchos_infra.errors import HarchosError
 from support.fake_gcp import KEY, PRINCIPAL, PROJECT, FakeGcp
+from support.rest_server import Answer, reset
 
 REGION = "us-central1"
 
@@ -175,7 +176,7 @@ class TestOffers:
         fake.disabled.add("cloudbilling")
         GcpCloud().offers(REGION)
         (asked,) = (r for r in fake.requests if "/skus" in r.path)
-        assert asked.query["key"] == KEY and "authorization" not in asked.headers
+        assert asked.headers["x-goog-api-key"] == KEY and "authorization" not in asked.headers
 
     def test_a_wrong_api_key_is_an_error_that_does_not_show_it(
         self, fake: FakeGcp, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,16 @@ class TestOffers:
         with pytest.raises(HarchosError) as caught:
             GcpCloud().offers(REGION)
         assert "API key not valid" in caught.value.what and "wrong-key-9" not in caught.value.what
+
+    @pytest.mark.parametrize("fault", [reset, Answer(503, b"<p>key?</p>")])
+    def test_the_api_key_is_in_no_message(
+        self, fake: FakeGcp, monkeypatch: pytest.MonkeyPatch, fault: Answer
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+        fake.fail("/skus", fault)
+        with pytest.raises(HarchosError) as caught:
+            GcpCloud().offers(REGION)
+        assert KEY not in f"{caught.value.what} {caught.value.hint} {caught.value.__cause__}"
 
     def test_a_region_that_does_not_exist_is_named(self, fake: FakeGcp) -> None:
         with pytest.raises(HarchosError, match=f"projects/{PROJECT}/regions/mars1' was not found"):
@@ -200,11 +211,12 @@ class TestQuotas:
             {"metric": "NVIDIA_L4_GPUS", "limit": 4.0, "usage": 1.0},
             {"metric": "PREEMPTIBLE_NVIDIA_A100_80GB_GPUS", "limit": 0.0, "usage": 0.0},
             {"metric": "A2_CPUS", "limit": 24.0, "usage": 12.0},
+            {"metric": "IN_USE_ADDRESSES", "limit": 8.0, "usage": 3.0},
             {"metric": "SSD_TOTAL_GB", "limit": 500.0, "usage": 0.0},
             {"metric": "NVIDIA_T4_VWS_GPUS", "limit": 1.0, "usage": 0.0},
             {"metric": "COMMITTED_NVIDIA_L4_GPUS", "limit": 1.0, "usage": 0.0},
         ]
-        l4, a100, a2 = (q for q in GcpCloud().quotas(REGION) if q.code != "GPUS_ALL_REGIONS")
+        l4, a100, a2, addresses = (q for q in GcpCloud().quotas(REGION) if q.code != "GPUS_ALL_REGIONS")
         assert (l4.covers, l4.market, l4.unit, l4.limit, l4.used) == (
             ("g2-standard-",),
             "on-demand",
@@ -214,6 +226,7 @@ class TestQuotas:
         )
         assert (a100.covers, a100.market, a100.limit) == (("a2-ultragpu-",), "spot", 0)
         assert (a2.covers, a2.unit, a2.limit, a2.used) == (("a2-",), "vcpu", 24, 12)
+        assert (addresses.market, addresses.unit, addresses.limit) == (None, "hub", 8)
 
     def test_the_projects_quotas_limit_both_markets(self, fake: FakeGcp) -> None:
         fake.project_quotas += [

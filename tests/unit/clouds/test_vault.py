@@ -235,6 +235,18 @@ def test_where_purging_is_not_allowed_the_vault_keeps_it_as_it_says(azure: FakeK
     assert store.list() == [] and len(azure.removed) == 1
 
 
+def test_one_that_azure_still_keeps_is_recovered_for_the_next_hub(azure: FakeKeyVault) -> None:
+    store = KeyVault("harchos-vault")
+    azure.may_purge = False
+    store.delete(store.put(RUN, "HF_TOKEN", "old", TAGS))
+    azure.fail(
+        "PUT", refusal(409, "Conflict", "Secret is being recovered", "ObjectIsBeingRecovered"), times=2
+    )
+    reference = store.put(RUN, "HF_TOKEN", SECRET, TAGS)
+    assert azure.secrets[reference.rpartition("/")[2].lower()]["value"] == SECRET
+    assert azure.removed == {}
+
+
 def test_azure_is_asked_again_where_it_may_help(azure: FakeKeyVault) -> None:
     azure.fail("PUT", refusal(429, "Throttled", "Request was not processed"), times=1)
     azure.fail("PUT", reset, times=1)

@@ -18,7 +18,7 @@ PAGES = [
     for cloud in CLOUDS
     for page in (
         f"docs/clouds/{cloud}.md",
-        f"docs/security-{cloud}.md",
+        "docs/security.md",
         f"terraform/modules/{cloud}-hub/README.md",
     )
 ]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads, share_directory
 from harchos_infra.workload.loader import load
 
 CONFIGS = share_directory("configs")
-READY = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "iam")
+READY = ready_workloads()
 
 
 @pytest.fixture(params=READY, ids=[str(path.relative_to(CONFIGS)) for path in READY])

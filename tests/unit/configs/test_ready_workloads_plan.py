@@ -10,12 +10,12 @@ import pytest
 from harchos_infra.catalog import Catalog, Offer, Region
 from harchos_infra.grid.replay import builtin_replay
 from harchos_infra.planner.planner import plan
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads, share_directory
 from harchos_infra.workload.loader import load
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CONFIGS = share_directory("configs")
-READY = sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "iam")
+READY = ready_workloads()
 HERE = Region("local", "local", "this machine", "DE", 52.5, 13.4, "DE", 1.0, "a machine at home")
 MACHINE = Offer("local", "local", "machine", "on-demand", None, 0, None, 2, 8, 0.0, "2026-11-23", "its owner")
 

@@ -289,8 +289,8 @@ def test_a_waiting_run_moves_only_where_the_policy_lets_it() -> None:
     held = plan(job, catalog=CATALOG, signal=dirty, now=MIDNIGHT, policy=policy).chosen
     assert held is not None
     known = {"catalog": CATALOG, "signal": dirty, "now": MIDNIGHT + HOUR}
-    assert isinstance(reconsider(job, held.segments[0], **known), Move)  # type: ignore[arg-type]
-    assert reconsider(job, held.segments[0], **known, policy=policy) == Stay("it is still the best")  # type: ignore[arg-type]
+    assert isinstance(reconsider(job, held.segments, **known), Move)  # type: ignore[arg-type]
+    assert reconsider(job, held.segments, **known, policy=policy) == Stay("it is still the best")  # type: ignore[arg-type]
 
 
 def test_a_waiting_run_that_the_policy_no_longer_lets_leaves_its_place() -> None:
@@ -300,7 +300,7 @@ def test_a_waiting_run_that_the_policy_no_longer_lets_leaves_its_place() -> None
     assert held is not None
     decision = reconsider(
         job,
-        held.segments[0],
+        held.segments,
         catalog=CATALOG,
         signal=SIGNAL,
         now=MIDNIGHT,

@@ -113,7 +113,7 @@ def test_the_json_schema_is_stable():
     assert list(doc) == [
         "schema", "run", "asOf", "alive", "planned", "realised", "baselines", "sci", "settled",
         "intensities", "hubs", "units",
-        "outputs", "events", "rejected", "inputs", "caveats", "method",
+        "outputs", "metrics", "events", "rejected", "inputs", "caveats", "method",
     ]  # fmt: skip
     assert set(doc["realised"]) == {
         "start", "finish", "durationS", "startDelayS", "finishDelayS", "energyKwh",

@@ -64,11 +64,6 @@ HUB = {
 }
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(tmp_path)
-
-
 def test_a_run_has_one_live_owner(ledger: Ledger) -> None:
     ledger.add_run(values(), PLAN, owner="first")
     assert ledger.is_owned("a-1")
@@ -154,18 +149,17 @@ def test_the_database_is_readable_by_its_user_only(tmp_path: Path) -> None:
     assert (tmp_path / "home" / "ledger.db").stat().st_mode & 0o077 == 0
 
 
-def test_many_processes_claim_and_one_gets_it(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path)
+def test_many_processes_claim_and_one_gets_it(ledger: Ledger) -> None:
     ledger.release(ledger.add_run(values(), PLAN, owner="first"))
     code = (
-        "import sys, pathlib; from harchos_infra.runs.ledger import Ledger;"
+        "import sys; from harchos_infra.runs.ledger import Ledger;"
         "from harchos_infra.runs.owner import new_owner;"
-        "ledger = Ledger.open(pathlib.Path(sys.argv[1])); sys.stdin.readline();"
+        "ledger = Ledger.open(); sys.stdin.readline();"
         "print(ledger.claim('a-1', new_owner()) is not None, flush=True); sys.stdin.read()"
     )
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)],
+            [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -211,15 +205,13 @@ def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         Ledger.open(tmp_path)
 
 
-def test_the_migrations_make_the_tables_that_the_code_expects(tmp_path: Path) -> None:
+def test_the_migrations_make_the_tables_that_the_code_expects(ledger: Ledger) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
-    from sqlalchemy import create_engine
 
     from harchos_infra.runs.schema import metadata
 
-    Ledger.open(tmp_path)
-    with create_engine(f"sqlite:///{tmp_path / 'ledger.db'}").connect() as db:
+    with ledger.database.read() as db:
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
 
 

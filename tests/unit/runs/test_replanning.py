@@ -76,13 +76,16 @@ class Waiting:
     grid: Grid
     clock: Stepped
     said: list[tuple[str, str]] = field(default_factory=list)
+    loop: Reconciler | None = None
 
     def step(self, hour: float, low_hours: list[float] | None = None) -> dict[str, Any]:
         """Set clock and grid, let the loop act once, and return the run's row."""
         self.clock.at = MIDNIGHT + hour * HOUR
         if low_hours is not None:
             self.grid.series = {"DE": low_hours}
-        Reconciler(self.ledger, self.clock, lambda *event: self.said.append(event)).step(self.lease)
+        if self.loop is None:
+            self.loop = Reconciler(self.ledger, self.clock, lambda *event: self.said.append(event))
+        self.loop.step(self.lease)
         return self.row()
 
     def row(self) -> dict[str, Any]:

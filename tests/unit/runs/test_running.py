@@ -47,12 +47,14 @@ class Running:
         run.ledger.update_run(run.lease, phase="run")
         self.box = Mailbox(local_root(), run.lease.run, f"{run.lease.run}-h1")
         self.started = run.clock.at
+        self.beats = 0
         self.says("running")
 
     def says(self, phase: str, **more: Any) -> None:
         """Let the agent write its status, and give a sign of life."""
         at = self.run.clock.at.isoformat()
-        self.box.put_json("heartbeat.json", {"at": at, "seq": 1, "phase": phase})
+        self.beats += 1
+        self.box.put_json("heartbeat.json", {"at": at, "seq": self.beats, "phase": phase})
         self.box.put_json(
             "status.json",
             {"phase": phase, "job_started_at": self.started.isoformat(), "attempt": 1, **more},
@@ -177,8 +179,17 @@ def test_a_lost_hub_is_followed_by_another_from_the_last_checkpoint(begin: Begin
 
 def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> None:
     job = Running(begin(), 24.0)
+    job.step(34.9)
     row = job.run.step(35.0)
     assert (row["phase"], row["outcome"]) == ("destroy", "failed")
+
+
+def test_a_hub_whose_clock_is_hours_off_is_not_taken_for_lost(begin: Begin) -> None:
+    job = Running(begin(), 24.0)
+    for minute in range(3):
+        job.run.clock.at = MIDNIGHT - 5 * HOUR
+        job.says("running")
+        assert job.run.step(30 + minute / 60)["phase"] == "run"
 
 
 def test_a_stop_is_stronger_than_the_segments_end(begin: Begin) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads
 from harchos_infra.workload.json_schema import json_schema, known_keys
 from harchos_infra.workload.tree import read_tree
 from support.documents import document
 
-SHIPPED = sorted(share_directory("configs").glob("*/*.yaml"))
+SHIPPED = ready_workloads()
 ORIGINAL = sorted((Path(__file__).parent / "original").glob("*.yaml"))
 
 

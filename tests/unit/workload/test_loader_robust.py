@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads
 from harchos_infra.workload.diagnostic import DocumentError
 from harchos_infra.workload.json_schema import known_keys
 from harchos_infra.workload.loader import LoadedWorkload, load
@@ -16,8 +16,7 @@ from harchos_infra.workload.public import public_document
 
 ORIGINAL = Path(__file__).parent / "original"
 LINES = [
-    file.read_text(encoding="utf-8").splitlines()
-    for file in [*share_directory("configs").glob("*/*.yaml"), *ORIGINAL.glob("*.yaml")]
+    file.read_text(encoding="utf-8").splitlines() for file in [*ready_workloads(), *ORIGINAL.glob("*.yaml")]
 ]
 relaxed = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from harchos_infra.share import share_directory
+from harchos_infra.share import ready_workloads
 from harchos_infra.workload.document import Workload
 from harchos_infra.workload.json_schema import json_schema
 from harchos_infra.workload.loader import load
@@ -14,7 +14,7 @@ from harchos_infra.workload.public import public_document
 from support.documents import Loading
 
 DOCUMENTS = [
-    *sorted(share_directory("configs").glob("*/*.yaml")),
+    *ready_workloads(),
     *sorted((Path(__file__).parent / "original").glob("*.yaml")),
 ]
 
