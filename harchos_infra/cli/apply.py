@@ -122,8 +122,8 @@ def say_detached(ledger: Ledger, run: str) -> None:
         note(f"controller: {', '.join(owner.place for owner in live)}")
     else:
         note(
-            "no controller is running, and nothing happens to the run until one is: start `harchos controller`, or "
-            f"go on here with `harchos resume {run}`"
+            "no controller is running, and nothing happens to the run until one is: start "
+            f"`harchos controller`, or go on here with `harchos resume {run}`"
         )
 
 

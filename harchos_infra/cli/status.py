@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,12 +54,13 @@ def _watch(ledger: Ledger, name: str | None, format: Format) -> None:
     before = None
     while True:
         seen = _look(ledger, name, all_=False)
-        if seen != before:
+        news = seen.runs, {resource.hub for resource in seen.resources}, seen.controllers
+        if news != before:
             if format is Format.TABLE and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
-            _show(seen, format, each=name is not None)
+            _show(replace(seen, elsewhere=set()), format, each=name is not None)
             sys.stdout.flush()
-        before = seen
+        before = news
         if all(run["phase"] == "done" for run in seen.runs):
             return
         time.sleep(WATCH_S)

@@ -12,8 +12,8 @@ Which runs count, and for what:
 A rehearsal runs on this machine whatever was planned, so that its figures are of this machine. The newest 20
 runs of a work on a machine count. Figures of this machine count on the host that they were taken on.
 
-A ledger in SQLite is read with sqlite3 itself: every `plan` does it, and SQLAlchemy takes longer to load than a
-plan.
+A ledger in SQLite is read with sqlite3 itself: every `plan` does it, and SQLAlchemy takes longer to load
+than a plan.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ _HUBS = """
            hub.gpu_measured_s, hub.gpu_measured_joules,
            (SELECT count(*) FROM op WHERE op.run = run.id AND op.phase = 'provision') AS provisions
     FROM run JOIN hub ON hub.run = run.id
-    WHERE run.phase = 'done' AND run.work IS NOT NULL AND (CAST(:workload AS VARCHAR) IS NULL OR run.workload = :workload)
+    WHERE run.phase = 'done' AND run.work IS NOT NULL
+      AND (CAST(:workload AS VARCHAR) IS NULL OR run.workload = :workload)
     ORDER BY hub.created_at DESC
 """
 _ERRORS = """

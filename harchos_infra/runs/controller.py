@@ -1,12 +1,12 @@
 """Driving many runs at once: one process that claims what nobody drives, and lets each act when it is due.
 
-A waiting run is a row here and an entry in a heap: no thread, no question to the database until its hour comes.
-A run with a job is looked at by the time of its `status.json`, and acts when that has changed, when its
-schedule says so, or every `STEADY_S`. What acts does so on one of three lanes: Terraform, planning again, and
-all else.
+A waiting run is a row here and an entry in a heap: no thread, no question to the database until its hour
+comes. A run with a job is looked at by the time of its `status.json`, and acts when that has changed, when
+its schedule says so, or every `STEADY_S`. What acts does so on one of three lanes: Terraform, planning again,
+and all else.
 
-The controller holds its runs by one lease and gives them up when it is asked to end. It never takes a hub down
-because of its own troubles: hubs live without it, and end themselves.
+The controller holds its runs by one lease and gives them up when it is asked to end. It never takes a hub
+down because of its own troubles: hubs live without it, and end themselves.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ class Controller:
         self._skew = self._skew_now()
 
     def end(self) -> None:
-        """Ask it to end: what is under way may finish, every run is given up, no hub is touched. Twice: now."""
+        """Ask it to end: what is under way may finish, every run is given up, no hub is touched.
+
+        Asked twice, it does not wait for what is under way.
+        """
         if self._ending.is_set():
             self._hurry.set()
         self._ending.set()

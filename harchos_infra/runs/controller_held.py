@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -62,7 +61,7 @@ class StatusFile:
     def has_changed(self) -> bool:
         """Return whether it is another one than at the last call."""
         try:
-            found = os.stat(self._path)
+            found = self._path.stat()
         except OSError:
             return False
         before, self._seen = self._seen, (found.st_mtime_ns, found.st_ino)

@@ -1,7 +1,7 @@
 """The database under the ledger: SQLite (WAL) in the home directory, or a PostgreSQL that several share.
 
-`HARCHOS_DATABASE_URL` names the PostgreSQL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, or any other form that
-libpq knows. Both keep UTC seconds by their own clock.
+`HARCHOS_DATABASE_URL` names the PostgreSQL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Both keep UTC
+seconds by their own clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ALONE = 0x4841524348
 
 
 class LedgerUnwritableError(HarchosError):
-    """The database refuses: the disk is full, another process holds it for too long, or it is out of reach."""
+    """The database refuses: its disk is full, another process holds it too long, or it is out of reach."""
 
 
 class Database:

@@ -1,7 +1,7 @@
 """The ledger: every run, hub, operation, event and measurement, in its `Database`.
 
-One live owner per run: a lease with an epoch, on the database's own clock; it lasts as long as its owner gives
-signs of life, one for all the runs that it holds. Whoever writes on behalf of a run
+One live owner per run: a lease with an epoch, on the database's own clock; it lasts as long as its owner
+gives signs of life, one for all the runs that it holds. Whoever writes on behalf of a run
 names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 """
 
@@ -56,7 +56,7 @@ class Ledger:
     def add_run(
         self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str | None, once: bool = False
     ) -> Lease:
-        """Insert a run and its plan (`harchos.plan/1`), owned by `owner` from its first moment; None: by nobody.
+        """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
 
         `once`: HarchosError if another run of this very plan is under way.
         """
@@ -237,12 +237,18 @@ class Ledger:
 
     # measurements
 
-    def add_measurements(self, lease: Lease, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Store measurements; one already stored (same hub and time) is left as it is."""
+    def add_measurements(
+        self, lease: Lease, rows: Sequence[Mapping[str, Any]], *, hub: str, read: int
+    ) -> None:
+        """Store measurements of a hub; one already stored (same time) is left as it is.
+
+        `read`: how many objects of its power they were read from, the earlier ones included.
+        """
         if not rows:
             return
         with self.database.write() as db:
             self._set(db, lease, {})
+            db.execute(update(schema.hub).where(schema.hub.c.hub == hub).values(power_read=read))
             db.execute(insert_new(db, schema.measurement), [dict(row) for row in rows])
 
     def measurements(self, hub: str) -> list[RowMapping]:

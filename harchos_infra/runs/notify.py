@@ -1,8 +1,8 @@
 """Telling others what becomes of runs: a signed POST to an address, and a command.
 
 Of all processes that drive runs one tells, every run's changes in their order, from where the last one left
-off: its place is in the ledger. A receiver may hear of a change twice (`id` says so), never of none, unless it
-refuses `ATTEMPTS` times or nobody told for `STALE_S`. No run waits for it.
+off: its place is in the ledger. A receiver may hear of a change twice (`id` says so), never of none, unless
+it refuses `ATTEMPTS` times or nobody told for `STALE_S`. No run waits for it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Notifier:
                     receiver.send(body)
                     break
                 except HarchosError as error:
-                    self._hear(event["run"], "notify", f"attempt {attempt + 1} of {ATTEMPTS}: {error.what}")
+                    refused = f"attempt {attempt + 1} of {ATTEMPTS}: {error.what}"
+                    self._hear(event["run"], "notify", refused)
                     if self._ending.wait(PAUSE_S * 2**attempt):
                         return False
         with self._ledger.database.write() as db:
@@ -106,7 +107,7 @@ class Notifier:
         return True
 
     def _next(self) -> RowMapping | None:
-        """Return the first event that was not told yet; None where there is none, or another process tells."""
+        """Return the first event not told yet; None where there is none, or another process tells."""
         e, t, c = schema.event, schema.run, schema.cursor
         if not self._is_mine():
             return None

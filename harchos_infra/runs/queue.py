@@ -1,4 +1,4 @@
-"""What controllers share: which runs are free, which wait for a place on a cloud, and who gets the next one."""
+"""What controllers share: which runs are free, which wait for a place on a cloud, and who gets the next."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Queue:
         return News(stopped, found)
 
     def claim(self, most: int) -> list[RowMapping]:
-        """Take up to `most` runs that nobody drives, those of the highest priority first; returns their rows."""
+        """Take up to `most` runs that nobody drives: those under way, then the highest priority, first."""
         t = schema.run
         with self._database.write() as db:
             owners.bury(db)
             free = (
                 select(t.c.id)
                 .where(schema.UNFINISHED, owners.is_free(db_now(db)))
-                .order_by(t.c.priority.desc(), t.c.created_at)
+                .order_by(t.c.phase == "wait", t.c.priority.desc(), t.c.created_at)
                 .limit(most)
                 .with_for_update(skip_locked=True, of=t)
             )
@@ -70,7 +70,7 @@ class Queue:
             return rows
 
     def release(self, *, but: Collection[str] = ()) -> None:
-        """Give up every run that this controller holds, `but` for some; none left: it is no owner any more."""
+        """Give up every run that this controller holds, `but` for some."""
         t = schema.run
         with self._database.write() as db:
             mine = (t.c.owner == self._owner) & schema.UNFINISHED

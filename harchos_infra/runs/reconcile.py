@@ -187,7 +187,7 @@ class Reconciler:
             self._ask(box, "stop", run["reason"])
         elif leaves is not None and now >= leaves:
             self._ask(box, "checkpoint", _until_when(run))
-        self._read_power(lease, box, hub["hub"])
+        self._read_power(lease, box, hub)
         status = box.get_json("status.json") or {}
         self._tell(lease, hub, status)
         verdict = self._observe(run, hub, box, status)
@@ -274,7 +274,7 @@ class Reconciler:
         boxes = [hub_box(hub) for hub in hubs]
         units: dict[str, float] = {}
         for hub, box in zip(hubs, boxes, strict=True):
-            self._read_power(lease, box, hub["hub"])
+            self._read_power(lease, box, hub)
             status = box.get_json("status.json") or {}
             served = status.get("units") or {}
             if run["type"] in SERVICE_TYPES:
@@ -459,14 +459,15 @@ class Reconciler:
             grace = "at once" if self.hurry else "and may save its work"
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
-    def _read_power(self, lease: Lease, box: Mailbox, hub: str) -> None:
+    def _read_power(self, lease: Lease, box: Mailbox, hub: RowMapping) -> None:
         rows: list[dict[str, Any]] = []
-        number = self._powers_read.get(hub, 1)
-        for chunk in read_series(box, "power", ".jsonl", first=number):
-            rows += [_measurement(hub, json.loads(line)) for line in chunk.splitlines()]
-            number += 1
-        self._ledger.add_measurements(lease, rows)
-        self._powers_read[hub] = number
+        name = hub["hub"]
+        read = self._powers_read.get(name, hub["power_read"])
+        for chunk in read_series(box, "power", ".jsonl", first=read + 1):
+            rows += [_measurement(name, json.loads(line)) for line in chunk.splitlines()]
+            read += 1
+        self._ledger.add_measurements(lease, rows, hub=name, read=read)
+        self._powers_read[name] = read
 
     # acting
 

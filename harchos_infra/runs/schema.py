@@ -106,6 +106,7 @@ hub = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("gone_at", Float),
+    Column("power_read", Integer, nullable=False, server_default="0"),
     Column("job_started_at", Float),
     Column("job_finished_at", Float),
     Column("metered_s", Float),

@@ -52,7 +52,9 @@ def plan_hash(plan: Plan) -> str:
 
 
 def _hash(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+    """Return the hash of a plan's document but for its rejected candidates, which follow from its inputs."""
+    said = {key: value for key, value in document.items() if key != "rejected"}
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def submit(

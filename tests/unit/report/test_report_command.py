@@ -80,6 +80,8 @@ def rehearsed(ledger):
                 "by": "cpu-model",
             }
         ],
+        hub=hub,
+        read=1,
     )
     return lease
 

@@ -1,4 +1,4 @@
-"""Controllers: owners with one lease for all their runs, places in queues, what was told to whom."""
+"""Controllers: owners with one lease for all their runs, places in queues, what was told and read."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,6 +29,7 @@ def upgrade() -> None:
     )
     op.add_column("run", sa.Column("priority", sa.Integer, nullable=False, server_default="0"))
     op.drop_column("run", "until")
+    op.add_column("hub", sa.Column("power_read", sa.Integer, nullable=False, server_default="0"))
     unfinished = sa.text("phase <> 'done'")
     op.create_index(
         "run_unfinished",
