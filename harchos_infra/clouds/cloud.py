@@ -13,9 +13,6 @@ from harchos_infra.catalog.live import LiveOffer as LiveOffer
 from harchos_infra.catalog.live import Quota as Quota
 from harchos_infra.errors import HarchosError
 
-WITH_HUBS = frozenset({"local"})
-"""Providers that hubs can be made on in this release."""
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:

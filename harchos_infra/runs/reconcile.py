@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from harchos_infra.clouds.cloud import Cloud, cloud
+from harchos_infra.clouds.cloud import Cloud, cloud, require_same_account
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
@@ -209,6 +209,8 @@ class Reconciler:
                 continue
             operation, attempt = self._ledger.intend(lease, "destroy", {"hub": hub["hub"]})
             try:
+                if is_rented(run, hub["place"]):
+                    require_same_account(_cloud(run, hub["place"]), hub["identity"])
                 self._provisioner.destroy(hub_spec(run, hub), self._hear_terraform)
             except HarchosError as error:
                 self._ledger.conclude(lease, operation, "failed", {"error": error.what})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 METADATA, STORE, MANAGEMENT = "169.254.169.254", "169.254.0.3", "169.254.0.4"
 """Where the guest finds what the test serves, on port 80."""
-PATIENCE_S = 480.0
+PATIENCE_S = 900.0
 POWERED_OFF = "reboot: Power down"
 _NETWORK = (
     "user,id=net,restrict=on,net=169.254.0.0/16,host=169.254.0.2,dhcpstart=169.254.0.15,dns=169.254.0.5"
