@@ -55,7 +55,7 @@ def find_binary() -> Binary:
 
 
 def terraform_environment() -> dict[str, str]:
-    """Return our environment without our own secrets and what changes Terraform's meaning; automation is on."""
+    """Return our environment for automation, without our own secrets and what changes Terraform's meaning."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_VARIABLES_OF_OTHERS)}
     configuration = environment.get("TF_CLI_CONFIG_FILE")
     if configuration and not Path(configuration).exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import subprocess
 import threading
@@ -12,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from harchos_infra.errors import HarchosError
 
@@ -50,58 +51,79 @@ def run_child(
     """
     if limits.cancel.is_set():
         raise CancelledError(f"{_name(arguments)} was cancelled before it started")
-    try:
-        process = subprocess.Popen(
-            arguments,
-            cwd=directory,
-            env=environment,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise HarchosError(f"{_name(arguments)} did not start: {error.filename}: {error.strerror}") from error
-    with process:
+    with _Output() as lines, _Output() as errors:
         try:
-            errors = _follow(process, arguments, on_line, limits)
-        except BaseException:
-            _end(process, limits.interrupt_grace_s)
-            raise
-    return process.returncode, errors
+            process = subprocess.Popen(
+                arguments,
+                cwd=directory,
+                env=environment,
+                stdin=stdin,
+                stdout=lines.descriptor,
+                stderr=errors.descriptor,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HarchosError(
+                f"{_name(arguments)} did not start: {error.filename}: {error.strerror}"
+            ) from error
+        with process:
+            try:
+                _follow(process, arguments, lines, on_line, limits)
+            except BaseException:
+                _end(process, limits.interrupt_grace_s)
+                raise
+        return process.returncode, errors.read().decode(errors="replace")
+
+
+class _Output:
+    """What a child writes, in memory that it holds itself.
+
+    A pipe would break when this process is killed, and Terraform with it, in the middle of what it makes: so
+    it goes on to its end, and its state says what there is.
+    """
+
+    def __enter__(self) -> Self:
+        self.descriptor = os.memfd_create("output")
+        self._read = 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.descriptor)
+
+    def read(self) -> bytes:
+        """Return what was written since the last call."""
+        chunks = []
+        while chunk := os.pread(self.descriptor, 65536, self._read):
+            self._read += len(chunk)
+            chunks.append(chunk)
+        return b"".join(chunks)
 
 
 def _follow(
-    process: subprocess.Popen[bytes], arguments: Sequence[str], on_line: Callable[[str], None], limits: Limits
-) -> str:
-    assert process.stdout and process.stderr
+    process: subprocess.Popen[bytes],
+    arguments: Sequence[str],
+    output: _Output,
+    on_line: Callable[[str], None],
+    limits: Limits,
+) -> None:
     until = time.monotonic() + limits.timeout_s
-    errors, line = bytearray(), bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while selector.get_map():
-            if limits.cancel.is_set():
-                raise CancelledError(f"{_name(arguments)} was cancelled")
-            if time.monotonic() > until:
-                raise HarchosError(f"{_name(arguments)} did not end within {limits.timeout_s:.0f} s")
-            ready = selector.select(_POLL_S)
-            for key, _ in ready:
-                chunk = os.read(key.fd, 65536)
-                if not chunk:
-                    selector.unregister(key.fileobj)
-                elif key.fileobj is process.stderr:
-                    errors += chunk
-                else:
-                    *lines, line = (line + chunk).split(b"\n")
-                    for complete in lines:
-                        on_line(complete.decode(errors="replace"))
-            if not ready and process.poll() is not None:
-                break
+    line = b""
+    ended = False
+    while not ended:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_POLL_S)
+            ended = True
+        if not ended and limits.cancel.is_set():
+            raise CancelledError(f"{_name(arguments)} was cancelled")
+        if not ended and time.monotonic() > until:
+            raise HarchosError(f"{_name(arguments)} did not end within {limits.timeout_s:.0f} s")
+        *lines, line = (line + output.read()).split(b"\n")
+        for complete in lines:
+            on_line(complete.decode(errors="replace"))
     if line:
         on_line(line.decode(errors="replace"))
-    process.wait()
-    return errors.decode(errors="replace")
 
 
 def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:

@@ -183,9 +183,7 @@ def share(road: Road, controller: Start) -> None:
     assert driven[0] | driven[1] == set(runs)
 
 
-def test_a_controller_that_hangs_is_replaced_and_lets_go_when_it_wakes(
-    road: Road, controller: Start
-) -> None:
+def test_a_controller_that_hangs_is_replaced_and_lets_go_when_it_wakes(road: Road, controller: Start) -> None:
     hung = controller()
     run = detach(road, once(road, "job", seconds=30))
     road.wait_for(road.job_runs)

@@ -124,6 +124,26 @@ def test_a_descendant_that_keeps_the_output_open_is_not_waited_for(tmp_path: Pat
         os.kill(int(lines[0]), 9)
 
 
+def test_a_child_whose_parent_is_killed_goes_on_to_its_end(tmp_path: Path) -> None:
+    script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done; echo all > ended"
+    parent = (
+        "import subprocess, sys, threading; from pathlib import Path;"
+        "from harchos_infra.provision.child import Limits, run_child;"
+        "run_child(['sh', '-c', sys.argv[1]], directory=Path(sys.argv[2]), environment={},"
+        " stdin=subprocess.DEVNULL, on_line=lambda line: print(line, flush=True),"
+        " limits=Limits(threading.Event(), 30, 30))"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", parent, script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == b"1\n"
+    killed.kill()
+    killed.communicate()
+    until = time.monotonic() + 20
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < until, "it did not get to its end"
+        time.sleep(0.05)
+
+
 def _interrupt(line: str) -> None:
     raise KeyboardInterrupt
 
