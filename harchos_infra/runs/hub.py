@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.runs.mailboxes import job_box
 from harchos_infra.runs.rented import is_rented, spec_of
@@ -34,5 +35,14 @@ def hub_spec(run: Mapping[Any, Any], hub: Mapping[Any, Any]) -> HubSpec:
         agent=directory / "agent.pyz",
         python=Path(sys.executable),
         rehearsal=run["rehearsal"],
-        **(spec_of(hub, job_box(run["id"]).get_json("job.json")) if is_rented(run, place) else {}),
+        **(spec_of(hub, _job(run["id"])) if is_rented(run, place) else {}),
     )
+
+
+def _job(run: str) -> Mapping[str, Any]:
+    """Return the run's job; where that is lost, one that asks for nothing: its hubs can be taken down yet."""
+    try:
+        job: Mapping[str, Any] | None = job_box(run).get_json("job.json")
+    except MailboxError:
+        job = None
+    return job or {"service": None, "secret_names": []}

@@ -12,6 +12,8 @@ from harchos_infra.report.wording import significant, utc
 from harchos_infra.runs.record import RunRecord
 
 PREFERRED = ("loss", "train_loss")
+LOG_FROM = 50.0
+"""A metric that spans more than this factor is drawn on a logarithmic axis."""
 
 
 def metric_of(record: RunRecord) -> str | None:
@@ -32,7 +34,8 @@ def curve(record: RunRecord, account: Account, width: float, key: str) -> Figure
     end = max(hub.ended for hub in account.hubs)
     canvas = Canvas(width, 280, top=30, bottom=58)
     x = canvas.time_axis(start, end, "UTC on the run's clock")
-    y = canvas.y_axis(min(0.0, *values), max(values), name)
+    log = min(values) > 0 and max(values) > LOG_FROM * min(values)
+    y = canvas.y_axis(min(values) if log else min(0.0, *values), max(values), name, log=log)
     for number, hub in enumerate(account.hubs):
         _life(canvas, x(hub.started.timestamp()), x(hub.ended.timestamp()), hub.span.region, number)
     for _, points in parts:
