@@ -3,8 +3,9 @@
 make bench-controller           # prints the table
 
 The controller is the real one, in a process of its own, on SQLite. The runs are submitted as by `apply
---detach`. The 50 jobs are played by this process, which writes what their agents would: a heartbeat every 2 s,
-power every 5 s. Processor time is the controller's own, from /proc, so that a busy machine does not count.
+--detach`. The 50 jobs are played by this process, which writes what their agents would: a heartbeat every
+2 s, power every 5 s. Processor time is the controller's own, from /proc, so that a busy machine does not
+count.
 """
 
 from __future__ import annotations
