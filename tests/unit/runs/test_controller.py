@@ -25,17 +25,20 @@ from tests.unit.runs.test_ledger import HUB, SEGMENT, values
 BEGUN = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 
 
-@dataclass
-class Stepped:
-    """A clock that a test sets; real time goes on in the controller's own pauses."""
+class Shifted:
+    """A clock that a test sets, and that goes on from there."""
 
-    at: datetime = BEGUN
+    def __init__(self) -> None:
+        self.set(BEGUN)
+
+    def set(self, at: datetime) -> None:
+        self._at, self._since = at, time.monotonic()
 
     def now(self) -> datetime:
-        return self.at
+        return self._at + timedelta(seconds=time.monotonic() - self._since)
 
     def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
+        time.sleep(seconds)
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Steps:
 @dataclass
 class World:
     ledger: Ledger
-    clock: Stepped
+    clock: Shifted
     steps: Steps
     controller: Controller
     heard: list[tuple[str, str, str]]
@@ -88,7 +91,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HARCHOS_HOME", str(tmp_path))
     monkeypatch.setattr(module, "TICK_S", 0.05)
     monkeypatch.setattr(module, "UNWRITABLE_PAUSE_S", 0.05)
-    ledger, clock = Ledger.open(), Stepped()
+    ledger, clock = Ledger.open(), Shifted()
     steps = Steps(ledger)
     monkeypatch.setattr(module, "Reconciler", lambda *_: steps)
     heard: list[tuple[str, str, str]] = []
@@ -106,13 +109,13 @@ def test_a_run_waits_untouched_until_its_start(world: World) -> None:
     world.wait_for(lambda: world.ledger.is_owned("later"))
     time.sleep(0.3)
     assert world.steps.taken == []
-    world.clock.at = BEGUN + timedelta(hours=5)
+    world.clock.set(BEGUN + timedelta(hours=5))
     world.wait_for(lambda: world.steps.taken == ["later wait"])
 
 
 def test_a_run_whose_hour_to_be_planned_again_has_come_acts_before_its_start(world: World) -> None:
     world.add("later", BEGUN + timedelta(hours=5), next_at=(BEGUN + timedelta(hours=1)).timestamp())
-    world.clock.at = BEGUN + timedelta(hours=1)
+    world.clock.set(BEGUN + timedelta(hours=1))
     world.wait_for(lambda: world.steps.taken == ["later wait"])
 
 
@@ -212,7 +215,7 @@ def test_a_run_that_another_took_is_let_go(world: World) -> None:
         owners.extend(db, "another:x:1", 60.0)
         db.execute(update(schema.run).values(owner="another:x:1", epoch=9))
     world.steps.does = lambda phase, lease: world.ledger.update_run(lease, phase="run") or 0.0
-    world.clock.at = BEGUN + timedelta(hours=5)
+    world.clock.set(BEGUN + timedelta(hours=5))
     world.wait_for(lambda: any(kind == "lease" for _, kind, _ in world.heard))
     assert world.ledger.run("a-1")["phase"] == "wait"
 
@@ -220,10 +223,10 @@ def test_a_run_that_another_took_is_let_go(world: World) -> None:
 def test_a_clock_that_is_set_back_and_forth_starts_nothing_early_or_late(world: World) -> None:
     world.add("later", BEGUN + timedelta(hours=5))
     world.wait_for(lambda: world.ledger.is_owned("later"))
-    world.clock.at = BEGUN - timedelta(hours=3)
+    world.clock.set(BEGUN - timedelta(hours=3))
     time.sleep(0.3)
     assert world.steps.taken == []
-    world.clock.at = BEGUN + timedelta(hours=6)
+    world.clock.set(BEGUN + timedelta(hours=6))
     world.wait_for(lambda: world.steps.taken == ["later wait"])
 
 
