@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
 
-.PHONY: setup checkov demo rehearse test lint types imports bench bench-planner docs clean
+.PHONY: setup checkov demo rehearse test lint types imports bench bench-planner bench-controller docs clean
 
 setup: .venv/ready
 
@@ -45,7 +45,10 @@ bench: setup
 	$(BIN)/python scripts/bench.py
 
 bench-planner: setup
-	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out scripts/bench_controller.py,$(wildcard scripts/bench_*.py)); do $(BIN)/python $$script || exit 1; done
+
+bench-controller: setup
+	$(BIN)/python scripts/bench_controller.py
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache dist
