@@ -32,7 +32,12 @@ def test_a_missed_accuracy_fails_the_job_but_keeps_its_outputs(undisturbed: tupl
     hub, code, printed = undisturbed
     assert code == 1
     assert "misses the 99.9% asked for" in printed
-    assert {path.name for path in hub.outputs.iterdir()} == {"model.pt", "metrics.json", "units.json"}
+    assert {path.name for path in hub.outputs.iterdir()} == {
+        "model.pt",
+        "metrics.json",
+        "metrics.jsonl",
+        "units.json",
+    }
 
 
 @pytest.mark.slow
