@@ -51,6 +51,8 @@ from harchos_infra.settings import home
 
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
+PROVISION_ATTEMPTS = 3
+"""Where Terraform itself was killed; a cloud that refuses is not asked again."""
 DESTROY_ATTEMPTS = 3
 MOST_HUBS = 100
 HURRIED_TTL_S = 300.0
@@ -163,6 +165,9 @@ class Reconciler:
             outputs = self._provisioner.create(spec, self._hear_terraform)
         except (HarchosError, OSError) as error:
             self._ledger.conclude(lease, operation, "failed", {"error": str(error)})
+            if attempt < PROVISION_ATTEMPTS and _is_crash(error):
+                self._report("terraform", f"attempt {attempt}: {error}")
+                return 2.0 * attempt
             return self._refused(lease, run, hub, error)
         self._ledger.conclude(lease, operation, "done", dict(outputs))
         self._ledger.update_hub(lease, hub["hub"], state="created")
@@ -518,6 +523,10 @@ class Reconciler:
     def _say(self, lease: Lease, kind: str, detail: str) -> None:
         self._ledger.update_run(lease, events=[(kind, detail)])
         self._report(kind, detail)
+
+
+def _is_crash(error: HarchosError | OSError) -> bool:
+    return isinstance(error, ProvisionError) and error.code == "crash"
 
 
 def _refused_offers(place: Mapping[str, Any], error: HarchosError | OSError) -> list[str]:
