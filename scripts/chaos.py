@@ -46,7 +46,7 @@ JOB = {
 HERE = {"duration": "2m", "placement": {"providers": ["local"]}}
 ELSEWHERE = {
     "duration": "12h",
-    "deadline": "24h",
+    "deadline": "60h",
     "objective": "greenest",
     "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
 }

@@ -21,8 +21,8 @@ class Verdict:
     """How a hub ended.
 
     `outcome` is the run's, None where the run goes on elsewhere or later: as its schedule has it, or because
-    of an `interruption` (`spot`: the machine was taken back; `lost`: it fell silent or its agent was killed; `refused`: it could not
-    be made).
+    of an `interruption` (`spot`: the machine was taken back; `lost`: it fell silent, or its agent was killed;
+    `refused`: it could not be made).
     """
 
     outcome: str | None

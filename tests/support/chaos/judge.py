@@ -16,7 +16,7 @@ from tests.support.chaos.machine import Machine
 from tests.support.chaos.records import command, environ, query, read_traces
 from tests.support.chaos.train import weights
 
-STEPS = 90
+STEPS = 110
 TOLERANCE_S = 1.5
 SETTLED_S = 2.0
 """A killed process may take as long to leave /proc."""

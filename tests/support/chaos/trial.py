@@ -22,7 +22,7 @@ TICK_S, WATCH_S, PATIENCE_S = 0.05, 0.25, 180.0
 WAYS = ("rehearsal", "controller", "local")
 """A rehearsal of several segments in the foreground; the same in a controller; a run on this machine."""
 MOST_COMMANDS = 25
-SPEED = "2400"
+SPEED = "2700"
 
 
 @dataclass(slots=True)
@@ -118,16 +118,16 @@ class Trial:
             raise RuntimeError(f"{MOST_COMMANDS} commands did not bring the run to its end")
         for driver in self._drivers:
             self._heed(driver)
-        count = 2 if self._racing and row is not None else 1
+        racing = self._racing and row is not None
         self._racing = False
-        self._drivers = [self._start(row) for _ in range(count)]
+        self._drivers = [self._start(row, racing=racing) for _ in range(2 if racing else 1)]
         self._next_start = now + 1.0
 
     def _heed(self, driver: subprocess.Popen[bytes]) -> None:
         if driver.returncode not in (0, -9):
             self._note(f"command {driver.args[3:]} ended with {driver.returncode}")  # type: ignore[index]
 
-    def _start(self, row: dict[str, Any] | None) -> subprocess.Popen[bytes]:
+    def _start(self, row: dict[str, Any] | None, *, racing: bool) -> subprocess.Popen[bytes]:
         rehearse = ["plan.json", "--rehearse", "--speed", SPEED]
         submit = ["apply", *(["job.yaml"] if self.result.way == "local" else rehearse), "--yes"]
         if row is None:
@@ -136,7 +136,8 @@ class Trial:
             words = ["controller"]
         else:
             resume = ["resume", row["id"]]
-            words = self._chance.choice([resume, resume, submit, ["controller"]])
+            again = resume if self.result.way == "local" and racing else submit
+            words = self._chance.choice([resume, resume, again, ["controller"]])
         return self._harchos(*words)
 
     def _harchos(self, *words: str) -> subprocess.Popen[bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -210,3 +212,29 @@ def test_each_move_is_recorded_with_its_price(begin: Begin) -> None:
     assert moved.startswith("expected -")
     assert "kgCO2e" in moved
     assert "USD" in moved
+
+
+@pytest.mark.parametrize(
+    "reason", ["the agent's guard was killed", "the agent's worker was killed by SIGKILL; and more"]
+)
+def test_a_hub_whose_agent_was_killed_is_lost_not_failed(begin: Begin, reason: str) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.says("failed", reason=reason)
+    row = job.run.step(34.95)
+    assert (row["phase"], row["interruption"], row["outcome"]) == ("destroy", "lost", None)
+
+
+def test_a_hub_that_is_gone_is_not_destroyed_again_because_its_mailbox_is_away(begin: Begin) -> None:
+    job = paused(begin)
+    job.run.step(30.31)
+    run, box = job.run.lease.run, Path(urlsplit(local_root()).path)
+    (box / run / f"{run}-h1").rename(box / "away")
+    (box / run / f"{run}-h1").write_text("out of reach")
+    assert job.run.step(30.32)["phase"] == "destroy"
+    assert job.run.said[-1][0] == "mailbox"
+    (box / run / f"{run}-h1").unlink()
+    (box / "away").rename(box / run / f"{run}-h1")
+    assert job.run.step(30.33)["phase"] == "wait"
+    destroyed = [op for op in job.run.ledger.operations(run) if op["phase"] == "destroy"]
+    assert [op["state"] for op in destroyed] == ["done"]
