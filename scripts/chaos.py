@@ -1,4 +1,4 @@
-"""Runs under faults: `kill -9` of everything, locks, lost state, torn checkpoints; afterwards all must be well.
+"""Runs under faults: `kill -9` of everything, locks, lost state, torn checkpoints; then all must be well.
 
 make chaos N=200 SEED=1                     # prints the table; exit 1 if anything came out wrong
 scripts/chaos.py --seed 1 --only 17         # one of those runs again
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -62,7 +64,7 @@ def main() -> int:
     prepare(work, base / "plans")
 
     def one(number: int) -> Result:
-        trial = Trial(options.seed, number, work, base / f"run-{number}")
+        trial = Trial(options.seed, number, work, base / f"run-{number}", given_up)
         try:
             result = trial.run()
         except Exception:
@@ -71,6 +73,9 @@ def main() -> int:
         tell(trial, result, options.seed, base / f"run-{number}")
         return result
 
+    given_up = Event()
+    for signalled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signalled, lambda *_: given_up.set())
     with ThreadPoolExecutor(options.parallel) as pool:
         results = list(pool.map(one, numbers))
     print(table(results))

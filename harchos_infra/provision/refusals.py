@@ -67,7 +67,7 @@ _TERRAFORM = (
     _refusal(
         "agent",
         None,
-        r"the agent died",
+        r"the agent (?:died|did not start)",
         "the hub's agent ended before it gave a sign of life",
         "see agent.log beside {workspace}",
         elsewhere=False,

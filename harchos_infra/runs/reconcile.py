@@ -53,7 +53,7 @@ from harchos_infra.settings import home
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
 PROVISION_ATTEMPTS = 3
-"""Where Terraform was killed, or the agents of hubs died as they began; a cloud that refuses is not asked again."""
+"""Where Terraform was killed, or agents died as they began; a cloud that refuses is not asked again."""
 DESTROY_ATTEMPTS = 3
 MOST_HUBS = 100
 HURRIED_TTL_S = 300.0

@@ -60,7 +60,7 @@ class Holder(Blockage):
 
     @classmethod
     def of_state(cls, home: Path, seconds: float) -> Holder | None:
-        """Lock the newest Terraform state as a Terraform on another machine would; None where there is none."""
+        """Lock the newest Terraform state as a Terraform elsewhere would; None where there is none."""
         states = sorted((home / "hubs").glob("*/terraform/terraform.tfstate"), key=lambda p: p.parts)
         if not states:
             return None

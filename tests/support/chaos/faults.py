@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-PHASES = ("wait", "provision", "run", "destroy", "collect")
+PHASES = ("wait", "provision", "run", "destroy", "collect", "settle", "done")
 BLOCKAGES = ("ledger locked", "mailbox unreachable", "state locked")
 """Faults that last for a while."""
 WHERE: dict[str, tuple[str, ...]] = {
-    "driver": ("", *PHASES),
-    "race": ("", *PHASES),
+    "driver": ("", *PHASES[:5]),
+    "race": ("", *PHASES[:5]),
     "guard": ("run", "run", "destroy"),
     "worker": ("run", "run", "destroy"),
     "job": ("run",),
     "terraform": ("provision", "destroy"),
     "reboot": ("provision", "run", "run", "destroy", "wait"),
-    "ledger locked": ("", *PHASES),
+    "ledger locked": ("", *PHASES[:5]),
     "mailbox unreachable": ("wait", "provision", "run", "run", "destroy"),
     "checkpoint torn": ("run",),
     "state lost": ("provision", "run", "destroy"),
@@ -40,13 +40,13 @@ class Fault:
         return f"{self.kind}{lasts}, {self.delay_s:.1f} s into {self.phase or 'the beginning'} {self.nth}"
 
 
-def draw(chance: random.Random, first: str) -> list[Fault]:
-    """Return one to four faults, one of them of the kind `first`."""
+def draw(chance: random.Random, first: str, *, segments: int) -> list[Fault]:
+    """Return one to four faults, one of them of the kind `first`, in the first segments of a run."""
     kinds = [first, *chance.choices(sorted(WHERE), k=chance.choice((0, 1, 1, 2, 3)))]
-    return [_fault(chance, kind) for kind in kinds]
+    return [_fault(chance, kind, chance.choice((1, 1, 1, segments))) for kind in kinds]
 
 
-def _fault(chance: random.Random, kind: str) -> Fault:
+def _fault(chance: random.Random, kind: str, nth: int) -> Fault:
     phase = chance.choice(WHERE[kind])
     longest_s = {"": 3.0, "run": 7.0, "provision": 2.0}.get(phase, 0.8)
-    return Fault(kind, phase, chance.choice((1, 1, 1, 2)), chance.uniform(0, longest_s), chance.uniform(1, 7))
+    return Fault(kind, phase, nth if phase else 1, chance.uniform(0, longest_s), chance.uniform(1, 7))

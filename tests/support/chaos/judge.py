@@ -1,4 +1,4 @@
-"""What must be true of a run that has been through faults: the same result, nothing left, nothing done twice."""
+"""What must be true of a run after faults: the same result, nothing left, nothing done twice."""
 
 from __future__ import annotations
 

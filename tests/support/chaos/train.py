@@ -1,7 +1,7 @@
-"""A training in miniature: `train.py STEPS TRACES`, whose last weights are the same whatever happened on the way.
+"""A training in miniature, `train.py STEPS TRACES`: its last weights are the same whatever happened.
 
-Weights are a chain of hashes, saved every few steps. Each start is told in TRACES, outside the hub: from which
-step, whether what it found was whole, and whether another process of the run was training.
+Weights are a chain of hashes, saved every few steps. Each start is told in TRACES, outside the hub: from
+which step, whether what it found was whole, and whether another process of the run was training.
 """
 
 from __future__ import annotations

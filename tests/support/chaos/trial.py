@@ -1,4 +1,4 @@
-"""One run under faults: commands are started, die and are started again until it is done; then it is judged."""
+"""One run under faults: commands die and are started again until it is done; then it is judged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from tests.support.chaos.blockage import Blockage, Holder, Unreachable
-from tests.support.chaos.faults import WHERE, Fault, draw
+from tests.support.chaos.faults import PHASES, WHERE, Fault, draw
 from tests.support.chaos.judge import judge
 from tests.support.chaos.machine import Machine, agents, hubs_alive
 from tests.support.chaos.records import command, environ, query, read_traces
@@ -53,16 +54,21 @@ class _Recovery:
 
 
 class Trial:
-    """Run number `number` of a seed; `work` holds the workload, `home` becomes its `HARCHOS_HOME`."""
+    """Run number `number` of a seed; `work` holds the workload, `home` becomes its `HARCHOS_HOME`.
 
-    def __init__(self, seed: int, number: int, work: Path, home: Path) -> None:
+    It ends early once `given_up` is set.
+    """
+
+    def __init__(self, seed: int, number: int, work: Path, home: Path, given_up: Event) -> None:
         self._chance = random.Random(f"{seed}-{number}")
         kinds = sorted(WHERE)
         way = WAYS[number % len(WAYS)]
-        self._faults = draw(self._chance, kinds[(number + seed) % len(kinds)])
+        self._faults = draw(
+            self._chance, kinds[(number + seed) % len(kinds)], segments=1 if way == "local" else 2
+        )
         self.plan = list(self._faults)
         self.result = Result(number, way)
-        self._work, self._home = work, home
+        self._work, self._home, self._given_up = work, home, given_up
         self._machine = Machine(home)
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._next_start, self._racing, self._commands = 0.0, False, 0
@@ -96,12 +102,13 @@ class Trial:
         self._enter("", begun)
         while True:
             now = time.monotonic()
-            if now - begun > PATIENCE_S:
-                self.result.wrong.append(f"not done after {PATIENCE_S:.0f} s, in phase {self._phase}")
+            if now - begun > PATIENCE_S or self._given_up.is_set():
+                self.result.wrong.append(f"not done after {now - begun:.0f} s, in phase {self._phase}")
                 return
             row = self._row()
             if row is not None and row["phase"] != self._phase:
-                self._enter(row["phase"], now)
+                for phase in _passed(self._phase, row["phase"]):
+                    self._enter(phase, now)
             if self._phase == "done":
                 return
             self._drive(now, row)
@@ -219,13 +226,8 @@ class Trial:
         row = self._row()
         if row is not None:
             before = row["epoch"]
-            self._recoveries.append(
-                _Recovery(
-                    "race" if racing else self._name("driver"),
-                    self._next_start,
-                    lambda: self._epoch() > before,
-                )
-            )
+            kind = "race" if racing else self._name("driver")
+            self._recoveries.append(_Recovery(kind, self._next_start, lambda: self._epoch() > before))
 
     def _reboot(self) -> bool:
         """Kill everything of the run at once, whatever is being started meanwhile included."""
@@ -355,6 +357,13 @@ class Trial:
     def _note(self, text: str) -> None:
         with (self._home / "commands.log").open("a") as log:
             log.write(f"--- {time.strftime('%H:%M:%S')} {text}\n")
+
+
+def _passed(before: str, after: str) -> list[str]:
+    """Return the phases entered since, `after` last: a quick one may be over before it is seen."""
+    first = PHASES.index(before) + 1 if before else 0
+    last = PHASES.index(after)
+    return list(PHASES[first : last + 1] if first <= last else PHASES[: last + 1])
 
 
 def _generation(manifest: Path) -> tuple[int, str]:

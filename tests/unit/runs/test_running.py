@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.provision.failure import Code, ProvisionError
+from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs.mailboxes import local_root
 from tests.unit.planner.small_world import MIDNIGHT
 from tests.unit.runs.test_replanning import HOUR, Waiting, begin, low
@@ -238,3 +240,41 @@ def test_a_hub_that_is_gone_is_not_destroyed_again_because_its_mailbox_is_away(b
     assert job.run.step(30.33)["phase"] == "wait"
     destroyed = [op for op in job.run.ledger.operations(run) if op["phase"] == "destroy"]
     assert [op["state"] for op in destroyed] == ["done"]
+
+
+def refusing(begin: Begin, monkeypatch: pytest.MonkeyPatch, code: Code) -> Waiting:
+    """Begin a run whose hubs cannot be made."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise ProvisionError("no", hint=None, code=code, elsewhere=False)
+
+    monkeypatch.setattr(Provisioner, "create", refuse)
+    run = begin(**PAUSABLE)
+    assert run.step(24.0)["phase"] == "provision"
+    return run
+
+
+def test_a_terraform_that_was_killed_is_started_again_three_times_at_most(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refusing(begin, monkeypatch, "crash")
+    assert [run.step(24.0)["phase"] for _ in range(3)] == ["provision", "provision", "destroy"]
+    assert len(run.ledger.hubs(run.lease.run)) == 1
+    assert run.row()["outcome"] == "failed"
+
+
+def test_a_hub_whose_agent_dies_as_it_begins_is_made_anew_three_times_at_most(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refusing(begin, monkeypatch, "agent")
+    phases = []
+    while run.row()["outcome"] is None:
+        phases.append(run.step(24.0)["phase"])
+    assert phases.count("wait") == 2
+    assert len(run.ledger.hubs(run.lease.run)) == 3
+
+
+def test_a_cloud_that_refuses_is_not_asked_again(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = refusing(begin, monkeypatch, "quota")
+    row = run.step(24.0)
+    assert (row["phase"], row["outcome"]) == ("destroy", "failed")
