@@ -17,7 +17,8 @@ from tests.support.chaos.records import command, environ, query, read_traces
 from tests.support.chaos.train import weights
 
 STEPS = 110
-TOLERANCE_S = 1.5
+TOLERANCE_S = 2.1
+"""Per hub: a report does not name gaps under a second, one before and one after what was metered."""
 SETTLED_S = 2.0
 """A killed process may take as long to leave /proc."""
 

@@ -237,7 +237,7 @@ class Trial:
         while self._machine.kill(lambda _: True):
             pass
         self._rest(racing=False)
-        return self._hit("reboot", again, True)
+        return self._hit("reboot", again, True) if self._phase != "wait" else True
 
     def _kill_of_hub(self, part: str) -> bool:
         again = self._begun_again()
@@ -291,8 +291,14 @@ class Trial:
         self._recoveries.append(_Recovery(kind, time.monotonic(), done))
 
     def _begun_again(self) -> Callable[[], bool]:
+        """Tell when the job goes on, or waits for the hour that its new schedule gives it."""
         before = len(self.traces())
-        return lambda: len(self.traces()) > before or self._phase in ("collect", "settle", "done")
+        waits = self._visits["wait"]
+        return lambda: (
+            len(self.traces()) > before
+            or self._visits["wait"] > waits
+            or self._phase in ("collect", "settle", "done")
+        )
 
     def _called(self) -> Callable[[], bool]:
         query = "SELECT count(*) FROM op WHERE state = 'done'"
