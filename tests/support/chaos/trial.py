@@ -253,7 +253,7 @@ class Trial:
             pass
         newest = sorted((self._home / "mailbox").glob("*/*-h*/checkpoints/*.json"), key=_generation)[-1]
         model = newest.with_suffix("") / "model.bin"
-        target = self._chance.choice([model, model, newest])
+        target = self._chance.choice([model, model, newest, newest.parent.with_suffix(".json")])
         if self._chance.random() < 0.5:
             target.unlink(missing_ok=True)
         elif target.exists():

@@ -181,6 +181,17 @@ def test_a_lost_hub_is_followed_by_another_from_the_last_checkpoint(begin: Begin
     assert hours == pytest.approx(40 - 10.9 + 0.5, abs=0.01)
 
 
+def test_a_torn_checkpoint_counts_for_nothing_when_the_rest_is_planned(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.saves(1)
+    job.box.put("checkpoints/00000002.json", b'{"schema": "harch')
+    job.box.put("checkpoints.json", b'{"gener')
+    assert job.run.step(35.0)["interruption"] == "lost"
+    row = job.run.step(35.01)
+    assert (row["phase"], row["segment"]) == ("wait", 1)
+
+
 def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> None:
     job = Running(begin(), 24.0)
     job.step(34.9)
