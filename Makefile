@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TERRAFORM_EXTRA := $(shell command -v terraform >/dev/null 2>&1 || command -v tofu >/dev/null 2>&1 || echo ,terraform)
 
-.PHONY: setup checkov demo rehearse test lint types imports bench bench-planner bench-controller docs clean
+.PHONY: setup checkov demo rehearse chaos test lint types imports bench bench-planner bench-controller docs clean
 
 setup: .venv/ready
 
@@ -40,6 +40,11 @@ types: setup
 
 imports: setup
 	$(BIN)/lint-imports
+
+N ?= 200
+SEED ?= 1
+chaos: setup
+	$(BIN)/python scripts/chaos.py --runs $(N) --seed $(SEED)
 
 bench: setup
 	$(BIN)/python scripts/bench.py

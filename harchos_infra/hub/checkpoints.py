@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
@@ -28,7 +29,9 @@ def generations(mailbox: Mailbox) -> list[int]:
     """Return the numbers of generations that have a manifest, newest first. Raises MailboxError."""
     names = (entry.name.removeprefix("checkpoints/") for entry in mailbox.list("checkpoints"))
     found = {int(n[:8]) for n in names if n[:8].isdigit() and n[8:] == ".json"}
-    newest = mailbox.get_json(NEWEST)
+    newest = None
+    with suppress(ValueError):  # torn by a machine that died
+        newest = json.loads(mailbox.get(NEWEST) or b"null")
     if isinstance(newest, dict) and isinstance(newest.get("generation"), int):
         # The next may have got its manifest just before its hub died; the one before is kept as well.
         near = {newest["generation"] + step for step in (-1, 0, 1)} - found

@@ -20,6 +20,7 @@ Code = Literal[
     "state-locked",
     "timeout",
     "crash",
+    "agent",
     "bucket",
     "other",
 ]

@@ -65,6 +65,14 @@ _TERRAFORM = (
         "look for its cause (memory, a signal); `harchos destroy` removes what it made",
     ),
     _refusal(
+        "agent",
+        None,
+        r"the agent (?:died|did not start)",
+        "the hub's agent ended before it gave a sign of life",
+        "see agent.log beside {workspace}",
+        elsewhere=False,
+    ),
+    _refusal(
         "user-data",
         None,
         r"user-data is \d+ KiB or more",

@@ -211,10 +211,23 @@ class Ledger:
             ).one()
         return int(row.id), len(before) + 1
 
-    def conclude(self, lease: Lease, operation: int, state: str, outcome: Mapping[str, Any]) -> None:
-        """Record how an outside call ended: `done` or `failed`."""
+    def conclude(
+        self,
+        lease: Lease,
+        operation: int,
+        state: str,
+        outcome: Mapping[str, Any],
+        *,
+        hub: Mapping[str, Any] | None = None,
+        phase: str | None = None,
+        events: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Record how an outside call ended (`done` or `failed`), and what that means for its hub and its run.
+
+        All in one transaction: what is known to be done is not done again.
+        """
         with self.database.write() as db:
-            self._set(db, lease, {})
+            self._set(db, lease, {"phase": phase} if phase else {})
             t, now = schema.op, db_now(db)
             call = db.execute(
                 update(t)
@@ -224,7 +237,11 @@ class Ledger:
             ).one()
             what = f"{call.phase} of {call.intent.get('hub', lease.run)}, attempt {call.attempt}"
             why = f": {outcome['error']}" if "error" in outcome else ""
-            self._append(db, lease.run, [("call", f"{what}: {state} after {now - call.at:.1f} s{why}")])
+            if hub:
+                changed = update(schema.hub).where(schema.hub.c.hub == call.intent["hub"])
+                db.execute(changed.values(**hub))
+            called = ("call", f"{what}: {state} after {now - call.at:.1f} s{why}")
+            self._append(db, lease.run, [called, *events])
 
     def operations(self, run: str) -> list[RowMapping]:
         """Return the outside calls of a run, oldest first."""

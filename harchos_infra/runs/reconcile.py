@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -51,6 +52,8 @@ from harchos_infra.settings import home
 
 POLL_S = 0.5
 MAILBOX_PAUSE_S = 5.0
+PROVISION_ATTEMPTS = 3
+"""Where Terraform was killed, or agents died as they began; a cloud that refuses is not asked again."""
 DESTROY_ATTEMPTS = 3
 MOST_HUBS = 100
 HURRIED_TTL_S = 300.0
@@ -72,7 +75,7 @@ class Patience:
     hung_s: float
 
 
-LOCAL = Patience(boot_s=20.0, lost_s=20.0, hung_s=120.0)
+LOCAL = Patience(boot_s=20.0, lost_s=6.0, hung_s=120.0)
 RENTED = Patience(boot_s=240.0, lost_s=60.0, hung_s=1200.0)
 """A cloud boots for minutes, and a network is away for ten: the agent's own patience is fifteen."""
 
@@ -163,20 +166,36 @@ class Reconciler:
             outputs = self._provisioner.create(spec, self._hear_terraform)
         except (HarchosError, OSError) as error:
             self._ledger.conclude(lease, operation, "failed", {"error": str(error)})
+            if attempt < PROVISION_ATTEMPTS and _code(error) == "crash":
+                self._report("terraform", f"attempt {attempt}: {error}")
+                return 2.0 * attempt
             return self._refused(lease, run, hub, error)
-        self._ledger.conclude(lease, operation, "done", dict(outputs))
-        self._ledger.update_hub(lease, hub["hub"], state="created")
-        return self._enter(lease, "run", f"hub {hub['hub']} is up")
+        entered = ("phase", f"run: hub {hub['hub']} is up")
+        self._ledger.conclude(
+            lease, operation, "done", dict(outputs), hub={"state": "created"}, phase="run", events=[entered]
+        )
+        self._report(*entered)
+        return 0.0
 
     def _refused(
         self, lease: Lease, run: RowMapping, hub: RowMapping, error: HarchosError | OSError
     ) -> float:
-        """A hub that could not be made is taken down; where another place may do, the run goes on there."""
+        """A hub that could not be made is taken down; where another place may do, the run goes on there.
+
+        One whose agent died as it began tells nothing of its place.
+        """
+        if _code(error) == "agent" and self._refusals(run) < PROVISION_ATTEMPTS:
+            return self._enter(lease, "destroy", str(error), interruption="lost")
         if not getattr(error, "elsewhere", False):
             reason = f"provisioning: {error}"
             return self._enter(lease, "destroy", str(error), outcome="failed", reason=reason)
         failed = [*run["failed_offers"], _refused_offers(hub["place"], error)]
         return self._enter(lease, "destroy", str(error), interruption="refused", failed_offers=failed)
+
+    def _refusals(self, run: RowMapping) -> int:
+        """Return how many hubs in a row could not be made."""
+        calls = (op for op in reversed(self._ledger.operations(run["id"])) if op["phase"] == "provision")
+        return len(list(takewhile(lambda op: op["state"] != "done", calls)))
 
     def _run(self, lease: Lease, run: RowMapping) -> float:
         hub = self._ledger.hubs(run["id"])[-1]
@@ -213,8 +232,9 @@ class Reconciler:
                     require_same_account(_cloud(run, hub["place"]), hub["identity"])
                 self._provisioner.destroy(hub_spec(run, hub), self._hear_terraform)
             except HarchosError as error:
-                self._ledger.conclude(lease, operation, "failed", {"error": error.what})
-                self._ledger.update_hub(lease, hub["hub"], state="unknown")
+                self._ledger.conclude(
+                    lease, operation, "failed", {"error": error.what}, hub={"state": "unknown"}
+                )
                 self._say(lease, "destroy", f"attempt {attempt}: {error.what}")
                 if attempt >= DESTROY_ATTEMPTS:
                     raise HarchosError(
@@ -222,15 +242,19 @@ class Reconciler:
                         hint="try again with `harchos sweep`",
                     ) from error
                 return 2.0 * attempt
-            self._ledger.conclude(lease, operation, "done", {})
-            hub_box(hub).delete("secrets.json")
-            self._ledger.update_hub(lease, hub["hub"], state="gone", gone_at=self._clock.now().timestamp())
             what = (
                 f"{hub['place']['provider']} lists nothing of it"
                 if is_rented(run, hub["place"])
                 else "no process, container, cgroup or state entry is left"
             )
-            self._say(lease, "gone", f"hub {hub['hub']}: {what}")
+            gone = ("gone", f"hub {hub['hub']}: {what}")
+            gone_at = self._clock.now().timestamp()
+            self._ledger.conclude(
+                lease, operation, "done", {}, hub={"state": "gone", "gone_at": gone_at}, events=[gone]
+            )
+            self._report(*gone)
+        for hub in self._ledger.hubs(run["id"])[-1:]:
+            hub_box(hub).delete("secrets.json")
         if run["outcome"] is None:
             return self._go_on(lease, run)
         forget_secrets(run, self._ledger.hubs(run["id"]))
@@ -522,10 +546,14 @@ class Reconciler:
         self._report(kind, detail)
 
 
+def _code(error: HarchosError | OSError) -> str:
+    return error.code if isinstance(error, ProvisionError) else "other"
+
+
 def _refused_offers(place: Mapping[str, Any], error: HarchosError | OSError) -> list[str]:
     """Return what else a refusal holds for: all of a cloud, of a region, or the one offer."""
     provider, region, *offer = segment.offer(place)
-    code = error.code if isinstance(error, ProvisionError) else "other"
+    code = _code(error)
     if code in ("permission", "credentials", "bucket", "user-data", "state-locked"):
         return [provider, "*", "*", "*"]
     return [provider, region, "*", "*"] if code == "region" else [provider, region, *offer]

@@ -11,7 +11,9 @@ their plan is spent.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -177,9 +179,10 @@ def worked(
 
 def saved_at(box: Mailbox) -> datetime | None:
     """Return when a hub's newest whole checkpoint was stored; None where there is none."""
-    newest = next(iter(generations(box)), None)
-    manifest = None if newest is None else box.get_json(manifest_name(newest))
-    return datetime.fromisoformat(manifest["at"]) if manifest else None
+    for number in generations(box):
+        with suppress(ValueError, TypeError, KeyError):  # a manifest that was torn
+            return datetime.fromisoformat(json.loads(box.get(manifest_name(number)) or b"")["at"])
+    return None
 
 
 def _key(place: Mapping[str, Any]) -> tuple[str, str, str, str]:

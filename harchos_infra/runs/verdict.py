@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,17 @@ from harchos_infra.runs.job import SERVICE_TYPES
 SPOT = "spot notice"
 """How the reason of an agent begins that was told to give its machine back."""
 
+AGENT_KILLED = re.compile(r"the agent's (guard|worker) was killed")
+"""How the reason begins of a hub whose job was well, and whose agent was not left alive."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How a hub ended.
 
     `outcome` is the run's, None where the run goes on elsewhere or later: as its schedule has it, or because
-    of an `interruption` (`spot`: the machine was taken back; `lost`: it fell silent; `refused`: it could not
-    be made).
+    of an `interruption` (`spot`: the machine was taken back; `lost`: it fell silent, or its agent was killed;
+    `refused`: it could not be made).
     """
 
     outcome: str | None
@@ -42,6 +46,8 @@ def of_status(
             return Verdict(None, reason)
         if reason.startswith(SPOT):
             return Verdict(None, reason, "spot")
+    if phase == "failed" and resumes and AGENT_KILLED.match(reason):
+        return lost(reason, resumes=True)
     if phase == "succeeded" and not reason:
         reason = "the job exited 0"
     return Verdict(phase, reason)

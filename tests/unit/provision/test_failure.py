@@ -86,6 +86,8 @@ def test_a_quota_of_google_is_named() -> None:
         ("Error refreshing state: S3 bucket does not exist. NoSuchBucket", "bucket"),
         ("requested bucket from us-east-1, actual location eu-west-1", "bucket"),
         ("terraform apply was killed by signal 9", "crash"),
+        ("Error running command '60': exit status 1. Output: error: the agent died: no heartbeat", "agent"),
+        ("exit status 1. Output: error: the agent did not start:", "agent"),
         ("terraform apply did not end within 900 s", "timeout"),
         ("/srv is in use by another Terraform or harchos (pid 7)", "state-locked"),
         ("creating EC2 VPC: VpcLimitExceeded: The maximum number of VPCs has been reached.", "quota"),

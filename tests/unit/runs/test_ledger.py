@@ -124,6 +124,16 @@ def test_attempts_are_counted_from_the_intents(ledger: Ledger) -> None:
     ]
 
 
+def test_what_a_call_did_is_recorded_with_its_end(ledger: Ledger) -> None:
+    lease = ledger.add_run(values(), PLAN, owner="first")
+    ledger.intend_hub(lease, HUB, ("hub", ""))
+    call, _ = ledger.intend(lease, "provision", {"hub": "a-1-h1"})
+    up = ("phase", "run: up")
+    ledger.conclude(lease, call, "done", {}, hub={"state": "created"}, phase="run", events=[up])
+    assert (ledger.run("a-1")["phase"], ledger.hubs("a-1")[0]["state"]) == ("run", "created")
+    assert [event.kind for event in ledger.record("a-1").events] == ["hub", "call", "phase"]
+
+
 def test_a_measurement_read_twice_counts_once(ledger: Ledger) -> None:
     lease = ledger.add_run(values(), PLAN, owner="first")
     ledger.intend_hub(lease, HUB, ("hub", ""))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.provision.failure import Code, ProvisionError
+from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs.mailboxes import local_root
 from tests.unit.planner.small_world import MIDNIGHT
 from tests.unit.runs.test_replanning import HOUR, Waiting, begin, low
@@ -177,6 +181,17 @@ def test_a_lost_hub_is_followed_by_another_from_the_last_checkpoint(begin: Begin
     assert hours == pytest.approx(40 - 10.9 + 0.5, abs=0.01)
 
 
+def test_a_torn_checkpoint_counts_for_nothing_when_the_rest_is_planned(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.saves(1)
+    job.box.put("checkpoints/00000002.json", b'{"schema": "harch')
+    job.box.put("checkpoints.json", b'{"gener')
+    assert job.run.step(35.0)["interruption"] == "lost"
+    row = job.run.step(35.01)
+    assert (row["phase"], row["segment"]) == ("wait", 1)
+
+
 def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> None:
     job = Running(begin(), 24.0)
     job.step(34.9)
@@ -210,3 +225,67 @@ def test_each_move_is_recorded_with_its_price(begin: Begin) -> None:
     assert moved.startswith("expected -")
     assert "kgCO2e" in moved
     assert "USD" in moved
+
+
+@pytest.mark.parametrize(
+    "reason", ["the agent's guard was killed", "the agent's worker was killed by SIGKILL; and more"]
+)
+def test_a_hub_whose_agent_was_killed_is_lost_not_failed(begin: Begin, reason: str) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    job.says("failed", reason=reason)
+    row = job.run.step(34.95)
+    assert (row["phase"], row["interruption"], row["outcome"]) == ("destroy", "lost", None)
+
+
+def test_a_hub_that_is_gone_is_not_destroyed_again_because_its_mailbox_is_away(begin: Begin) -> None:
+    job = paused(begin)
+    job.run.step(30.31)
+    run, box = job.run.lease.run, Path(urlsplit(local_root()).path)
+    (box / run / f"{run}-h1").rename(box / "away")
+    (box / run / f"{run}-h1").write_text("out of reach")
+    assert job.run.step(30.32)["phase"] == "destroy"
+    assert job.run.said[-1][0] == "mailbox"
+    (box / run / f"{run}-h1").unlink()
+    (box / "away").rename(box / run / f"{run}-h1")
+    assert job.run.step(30.33)["phase"] == "wait"
+    destroyed = [op for op in job.run.ledger.operations(run) if op["phase"] == "destroy"]
+    assert [op["state"] for op in destroyed] == ["done"]
+
+
+def refusing(begin: Begin, monkeypatch: pytest.MonkeyPatch, code: Code) -> Waiting:
+    """Begin a run whose hubs cannot be made."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise ProvisionError("no", hint=None, code=code, elsewhere=False)
+
+    monkeypatch.setattr(Provisioner, "create", refuse)
+    run = begin(**PAUSABLE)
+    assert run.step(24.0)["phase"] == "provision"
+    return run
+
+
+def test_a_terraform_that_was_killed_is_started_again_three_times_at_most(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refusing(begin, monkeypatch, "crash")
+    assert [run.step(24.0)["phase"] for _ in range(3)] == ["provision", "provision", "destroy"]
+    assert len(run.ledger.hubs(run.lease.run)) == 1
+    assert run.row()["outcome"] == "failed"
+
+
+def test_a_hub_whose_agent_dies_as_it_begins_is_made_anew_three_times_at_most(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refusing(begin, monkeypatch, "agent")
+    phases = []
+    while run.row()["outcome"] is None:
+        phases.append(run.step(24.0)["phase"])
+    assert phases.count("wait") == 2
+    assert len(run.ledger.hubs(run.lease.run)) == 3
+
+
+def test_a_cloud_that_refuses_is_not_asked_again(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = refusing(begin, monkeypatch, "quota")
+    row = run.step(24.0)
+    assert (row["phase"], row["outcome"]) == ("destroy", "failed")

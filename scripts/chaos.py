@@ -1,0 +1,160 @@
+"""Runs under faults: `kill -9` of everything, locks, lost state, torn checkpoints; then all must be well.
+
+make chaos N=200 SEED=1                     # prints the table; exit 1 if anything came out wrong
+scripts/chaos.py --seed 1 --only 17         # one of those runs again
+
+Each run is a rehearsal of several segments (in the foreground, or in a controller) or a run on this machine,
+with one to four faults from the seed. Whoever drives it is started again when it dies. The home of a run that
+went wrong is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.chaos import train
+from tests.support.chaos.judge import STEPS
+from tests.support.chaos.records import command, environ
+from tests.support.chaos.trial import Result, Trial
+
+JOB = {
+    "apiVersion": "harchos.dev/v1",
+    "kind": "Workload",
+    "metadata": {"name": "chaos"},
+    "spec": {
+        "type": "batch",
+        "workdir": "job",
+        "interruptible": True,
+        "checkpoint": {"grace": "10s", "restart": "5m", "sizeGiB": 0.01, "interval": "1s"},
+        "restartPolicy": {"onFailure": "restart", "maxRetries": 9},
+        "resources": {"cpu": 1, "memory": "1Gi"},
+    },
+}
+HERE = {"duration": "2m", "placement": {"providers": ["local"]}}
+ELSEWHERE = {
+    "duration": "12h",
+    "deadline": "60h",
+    "objective": "greenest",
+    "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
+}
+NOW = "2022-07-17T07:30Z"
+"""From then on the plan for two regions pauses and moves, on the replayed week."""
+
+
+def main() -> int:
+    options = arguments()
+    numbers = [options.only] if options.only is not None else list(range(options.runs))
+    base = Path(tempfile.mkdtemp(prefix="harchos-chaos-"))
+    work = base / "work"
+    prepare(work, base / "plans")
+
+    def one(number: int) -> Result:
+        trial = Trial(options.seed, number, work, base / f"run-{number}", given_up)
+        try:
+            result = trial.run()
+        except Exception:
+            result = trial.result
+            result.wrong.append(traceback.format_exc())
+        tell(trial, result, options.seed, base / f"run-{number}")
+        return result
+
+    given_up = Event()
+    for signalled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signalled, lambda *_: given_up.set())
+    with ThreadPoolExecutor(options.parallel) as pool:
+        results = list(pool.map(one, numbers))
+    print(table(results))
+    if all(result.good for result in results):
+        shutil.rmtree(base)
+        return 0
+    return 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Runs under faults.")
+    parser.add_argument("--runs", type=int, default=20, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", type=int, metavar="K", help="this run of them alone")
+    parser.add_argument("--parallel", type=int, default=2, help="runs at a time (default 2)")
+    return parser.parse_args()
+
+
+def prepare(work: Path, home: Path) -> None:
+    """Write the job, its workload for this machine, and a plan of several segments."""
+    (work / "job").mkdir(parents=True)
+    (work / "traces").mkdir()
+    shutil.copy(train.__file__, work / "job" / "train.py")
+    argv = ["python3", "train.py", str(STEPS), str(work / "traces")]
+    for name, where in (("job", HERE), ("moves", ELSEWHERE)):
+        document = {**JOB, "spec": {**JOB["spec"], "command": argv, **where}}  # type: ignore[dict-item]
+        (work / f"{name}.yaml").write_text(json.dumps(document, indent=2))
+    home.mkdir()
+    planned = command("plan", "moves.yaml", "--now", NOW, "--out", "plan.json")
+    done = subprocess.run(planned, cwd=work, env=environ(home), capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    segments = json.loads((work / "plan.json").read_text())["chosen"]["segments"]
+    assert len(segments) > 1, "the plan has one segment only"
+
+
+def tell(trial: Trial, result: Result, seed: int, home: Path) -> None:
+    """Print a line for a run; where it went wrong, what, and how to see it again. Else forget its home."""
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(result.faults.items())) or "none met"
+    verdict = "ok" if result.good else "WRONG"
+    print(
+        f"{result.number:4d} {verdict:5s} {result.way:10s} {result.took_s:5.1f} s "
+        f"{result.hubs} hubs; faults: {faults}",
+        flush=True,
+    )
+    if result.good:
+        shutil.rmtree(home)
+        return
+    for what in (*result.wrong, *result.leaks, *result.duplicates):
+        print(f"     {what}")
+    print(f"     planned: {'; '.join(map(str, trial.plan))}")
+    print(f"     again: scripts/chaos.py --seed {seed} --only {result.number}; its home: {home}", flush=True)
+
+
+def table(results: list[Result]) -> str:
+    """Return what was injected, what became of it, and how long recovering took."""
+    faults = sum((result.faults for result in results), Counter[str]())
+    times = [pair for result in results for pair in result.recovered_s]
+    lines = ["| fault | injected | seconds to recover, median (most) |", "|---|--:|--:|"]
+    for kind in sorted(faults):
+        lines.append(f"| {kind} | {faults[kind]} | {_median([s for k, s in times if k == kind])} |")
+    lines.append(f"| **all** | {sum(faults.values())} | {_median([s for _, s in times])} |")
+    good = sum(result.good for result in results)
+    wrong, leaks, duplicates = (
+        sum(len(getattr(result, what)) for result in results) for what in ("wrong", "leaks", "duplicates")
+    )
+    hubs = sum(result.hubs for result in results)
+    lines += [
+        "",
+        f"{good}/{len(results)} runs finished with the right result and account, on {hubs} hubs; "
+        f"{wrong} wrong, {leaks} leaks, {duplicates} duplicates",
+    ]
+    return "\n".join(lines)
+
+
+def _median(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.1f} ({max(seconds):.1f})" if seconds else "-"
+
+
+if __name__ == "__main__":
+    os.environ.pop("HARCHOS_DATABASE_URL", None)
+    sys.exit(main())

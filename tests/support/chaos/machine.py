@@ -1,0 +1,122 @@
+"""What of a home's runs is on this machine, as /proc and the cgroups show it, and how it is killed."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Proc:
+    """A live process that belongs to a home: by the mark of one of its runs, or because it works there."""
+
+    pid: int
+    parent: int
+    words: tuple[str, ...]
+    run: str | None
+    hub: str | None
+
+    def is_agent(self, part: str) -> bool:
+        """Return whether it is the agent's `_guard`, `_worker` or `_init`."""
+        return part in self.words
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it is the job itself."""
+        return any(word.endswith("train.py") for word in self.words)
+
+    @property
+    def is_terraform(self) -> bool:
+        """Whether it is Terraform."""
+        return bool(self.words) and Path(self.words[0]).name in ("terraform", "tofu")
+
+
+class Machine:
+    """This machine, seen from one home."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def runs(self) -> set[str]:
+        """Return every run that ever had a mailbox here."""
+        return {path.name for path in (self._home / "mailbox").glob("*")}
+
+    def processes(self) -> list[Proc]:
+        """Return all live processes of this home but this one, the commands of its user included."""
+        runs = self.runs()
+        found = (self._read(int(entry.name), runs) for entry in os.scandir("/proc") if entry.name.isdigit())
+        return [process for process in found if process and process.pid != os.getpid()]
+
+    def kill(self, which: Callable[[Proc], bool]) -> list[Proc]:
+        """Send SIGKILL to those of this home's processes; return them."""
+        return [p for p in self.processes() if which(p) and self._kill(p)]
+
+    def left(self) -> list[str]:
+        """Return in words all that should be gone when the runs of this home have ended."""
+        left = [f"process {p.pid}: {' '.join(p.words)[:90]}" for p in self.processes()]
+        for run in sorted(self.runs()):
+            left += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/harchos/{run}-h*")]
+            left += [f"container {container}" for container in _containers(run)]
+        for state in (self._home / "hubs").glob("*/terraform/terraform.tfstate"):
+            text = state.read_text()
+            if '"mode": "managed"' in text:
+                left.append(f"resources in {state}")
+        return left
+
+    def _read(self, pid: int, runs: set[str]) -> Proc | None:
+        entry = Path("/proc", str(pid))
+        try:
+            environ = dict(_pair(part) for part in (entry / "environ").read_bytes().split(b"\0") if part)
+            words = tuple(os.fsdecode(w) for w in (entry / "cmdline").read_bytes().split(b"\0")[:-1])
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            works_here = (entry / "cwd").readlink().is_relative_to(self._home)
+        except OSError:
+            return None
+        run = environ.get("HARCHOS_RUN")
+        if run not in runs and not works_here and environ.get("HARCHOS_HOME") != str(self._home):
+            return None
+        return Proc(pid, parent, words, run, environ.get("HARCHOS_HUB")) if words else None
+
+    def _kill(self, process: Proc) -> bool:
+        """Kill a process unless its pid is another's by now."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(process.pid)
+            try:
+                if self._read(process.pid, self.runs()) == process:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    return bool(select.select([handle], [], [], 10.0)[0])
+            finally:
+                os.close(handle)
+        return False
+
+
+def agents(processes: Iterable[Proc]) -> Counter[str]:
+    """Return how many agents each hub has; what a guard has just forked still looks like it."""
+    guards = [p for p in processes if p.is_agent("_guard")]
+    forks = {p.pid for p in guards}
+    return Counter(p.hub or "" for p in guards if p.parent not in forks)
+
+
+def hubs_alive(processes: Iterable[Proc]) -> set[str]:
+    """Return the hubs that have processes."""
+    return {process.hub for process in processes if process.hub}
+
+
+def _containers(run: str) -> list[str]:
+    if shutil.which("podman") is None:
+        return []
+    command = ["podman", "ps", "-aq", "--filter", f"label=harchos:run={run}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def _pair(part: bytes) -> tuple[str, str]:
+    name, _, value = os.fsdecode(part).partition("=")
+    return name, value
