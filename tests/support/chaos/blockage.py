@@ -24,13 +24,10 @@ _HOLD_STATE = """
 import fcntl, pathlib, sys, time
 state, info = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[3])
 with state.open("r+b") as file:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        sys.exit(1)
+    fcntl.lockf(file, fcntl.LOCK_EX)
     info.write_text(sys.argv[4])
     time.sleep(float(sys.argv[2]))
-    info.unlink()
+    info.unlink(missing_ok=True)
 """
 
 

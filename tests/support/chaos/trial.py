@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 from tests.support.chaos.blockage import Blockage, Holder, Unreachable
 from tests.support.chaos.faults import PHASES, WHERE, Fault, draw
@@ -132,7 +132,7 @@ class Trial:
 
     def _heed(self, driver: subprocess.Popen[bytes]) -> None:
         if driver.returncode not in (0, -9):
-            self._note(f"command {driver.args[3:]} ended with {driver.returncode}")  # type: ignore[index]
+            self._note(f"{' '.join(_words(driver)[3:])} ended with {driver.returncode}")
 
     def _start(self, row: dict[str, Any] | None, *, racing: bool) -> subprocess.Popen[bytes]:
         rehearse = ["plan.json", "--rehearse", "--speed", SPEED]
@@ -165,7 +165,7 @@ class Trial:
         """Let commands in the foreground end; tell controllers to."""
         self._watch(float("inf"))
         for driver in self._drivers:
-            if "controller" in driver.args:  # type: ignore[operator]
+            if "controller" in _words(driver):
                 driver.terminate()
             try:
                 driver.wait(30)
@@ -363,6 +363,10 @@ class Trial:
     def _note(self, text: str) -> None:
         with (self._home / "commands.log").open("a") as log:
             log.write(f"--- {time.strftime('%H:%M:%S')} {text}\n")
+
+
+def _words(driver: subprocess.Popen[bytes]) -> list[str]:
+    return cast("list[str]", driver.args)
 
 
 def _passed(before: str, after: str) -> list[str]:
