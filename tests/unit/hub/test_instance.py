@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,9 +38,17 @@ def server() -> Iterator[Recorder]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Do not sleep; return the pauses that were asked for."""
+    """Do not sleep; return the pauses that were asked for. Threads of other tests sleep as they did."""
     pauses: list[float] = []
-    monkeypatch.setattr(instance.time, "sleep", pauses.append)
+    here, sleep = threading.current_thread(), time.sleep
+
+    def pause(seconds: float) -> None:
+        if threading.current_thread() is here:
+            pauses.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(instance.time, "sleep", pause)
     return pauses
 
 

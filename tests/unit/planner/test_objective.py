@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from harchos_infra.planner.objective import Objective, best, dominated, pareto_front
 from harchos_infra.workload.document import Spec
 
-FIGURE = st.one_of(st.integers(0, 4).map(float), st.floats(0, 100))
+FIGURE = st.one_of(st.integers(0, 4).map(float), st.floats(0, 100).map(lambda figure: round(figure, 6)))
+"""Equal, or further apart than what counts as a tie."""
 POINTS = st.lists(st.tuples(FIGURE, FIGURE), min_size=1, max_size=25)
 
 
