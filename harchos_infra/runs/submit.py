@@ -13,6 +13,7 @@ from typing import Any
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
@@ -93,12 +94,10 @@ def check_runs(plan: Plan) -> None:
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
     for segment in plan.chosen.segments:
-        if segment.nodes > 1:
+        if segment.nodes > 1 and plan.workload["spec"]["type"] in SERVICE_TYPES:
             raise HarchosError(
-                f"the plan has {segment.nodes} nodes; this version runs hubs of one",
-                hint="remove `scaling` from the workload, and plan it again"
-                if plan.workload["spec"].get("scaling")
-                else "set replicas to 1",
+                f"the plan has {segment.nodes} nodes; this version runs a service on one",
+                hint="set replicas to 1",
             )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(
