@@ -14,7 +14,6 @@ from harchos_infra.hub.nodes import NODE, NODES
 _ANYWHERE = ("198.51.100.1", 9)
 """An address of documentation: a datagram socket that is connected to it sends nothing, and says its own."""
 _ROUTES = Path("/proc/net/route")
-LOOPBACK = ("127.0.0.1", "lo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def gang_environment(meeting: Meeting, node: int, nodes: int, local: bool) -> di
     that starts its processes itself. Gloo and NCCL are told the interface that reaches the others, since a
     machine's name may lead to its loopback.
     """
-    address, interface = LOOPBACK if local else _own_address()
+    address, interface = _loopback(node) if local else _own_address()
     interfaces = {"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface} if interface else {}
     return {
         **interfaces,
@@ -62,7 +61,6 @@ def gang_environment(meeting: Meeting, node: int, nodes: int, local: bool) -> di
         "MASTER_ADDR": meeting.address,
         "MASTER_PORT": str(meeting.port),
         "PET_NNODES": str(nodes),
-        "PET_NODE_RANK": str(node),
         "PET_LOCAL_ADDR": address,
         "PET_RDZV_BACKEND": "c10d",
         "PET_RDZV_ENDPOINT": f"{meeting.address}:{meeting.rendezvous_port}",
@@ -73,7 +71,15 @@ def gang_environment(meeting: Meeting, node: int, nodes: int, local: bool) -> di
 
 def address_here(local: bool) -> str:
     """Return the address at which other nodes reach this one: on a cloud the machine's private one."""
-    return (LOOPBACK if local else _own_address())[0]
+    return (_loopback(0) if local else _own_address())[0]
+
+
+def _loopback(node: int) -> tuple[str, str]:
+    """Return an address of this machine's own for a node: torchrun tells nodes apart by address and pid.
+
+    Their pids are alike where each has a namespace of its own.
+    """
+    return f"127.0.0.{1 + node % 250}", "lo"
 
 
 def _own_address() -> tuple[str, str]:

@@ -302,7 +302,8 @@ class Worker:
                 self._patience.reached()
                 break
             except RunnerError as error:
-                return ("failed", str(error)) if phase == "succeeded" else (phase, _join(reason, str(error)))
+                phase = "failed" if phase == "succeeded" else phase
+                return phase, reason if reason == str(error) else _join(reason, str(error))
             except (MailboxError, OSError, ChangingError) as error:
                 if not self._patience.wait():
                     lost = f"outputs could not be stored: {error}"
