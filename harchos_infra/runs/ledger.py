@@ -339,7 +339,9 @@ class Ledger:
             finished_at=_time(row["finished_at"]) if row["finished_at"] else None,
             hubs=tuple(_span(row, h) for h in hubs),
             measurements=tuple(
-                Measurement(m["hub"], _time(m["at"]), m["seconds"], m["joules"], m["basis"], m["by"])
+                Measurement(
+                    *(m["hub"], _time(m["at"]), m["seconds"], m["joules"], m["basis"], m["by"], m["node"])
+                )
                 for m in measured
             ),
             intensities=row["intensities"],

@@ -283,7 +283,7 @@ class Reconciler:
             return self._enter(lease, "destroy", reason, outcome="failed", reason=reason)
         behind = run["segments"][: run["segment"] + (0 if run["interruption"] == "refused" else 1)]
         first = chosen.segments[0]
-        where = f"{first.provider}/{first.region} {first.instance_type} from {first.start:%Y-%m-%d %H:%M} UTC"
+        where = f"{segment.place(run, encode(first))} from {first.start:%Y-%m-%d %H:%M} UTC"
         return self._enter(
             lease,
             "wait",
@@ -307,7 +307,8 @@ class Reconciler:
                 served = {unit: units.get(unit, 0.0) + count for unit, count in served.items()}
             units |= served
             measurements = self._ledger.measurements(hub["hub"])
-            self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
+            figures = hub_figures(status, measurements, comparable=self._has_least_nodes(run, hub))
+            self._ledger.update_hub(lease, hub["hub"], **figures)
         outputs = collect([node_boxes_of(hub) for hub in hubs], home() / "runs" / run["id"])
         metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
         self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
@@ -390,7 +391,7 @@ class Reconciler:
         }
         if not runs:
             moved["ttl_s"] = self._ttl_s(run, first)
-        where = f"{first.provider}/{first.region} {first.instance_type}"
+        where = segment.place(run, encode(first))
         since = "now" if runs else f"{segment.begins(run):%Y-%m-%d %H:%M}"
         detail = (
             f"{move.expected}: from {segment.place(run)} at {since} "
@@ -429,6 +430,11 @@ class Reconciler:
         """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
         spec = self._ledger.plan(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
+
+    def _has_least_nodes(self, run: RowMapping, hub: RowMapping) -> bool:
+        """Tell whether a hub has as many nodes as the estimates of its work are of."""
+        scaling = self._ledger.plan(run["id"])["workload"]["spec"].get("scaling")
+        return not scaling or bool(hub["place"]["nodes"] == scaling.get("minNodes", 1))
 
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
         return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)

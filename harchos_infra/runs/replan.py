@@ -1,6 +1,6 @@
 """Planning a run again on what is known by now: same workload, catalogue, signal and deadline.
 
-It stays within what this version runs: hubs of one node, on clouds that hubs can be made on.
+It stays within what this version runs: on clouds that hubs can be made on, without a power limit.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Replanner:
 
 
 def _can_be_run(segments: Sequence[Segment]) -> bool:
-    return all((s.nodes, s.gpu_limit_watts) == (1, None) for s in segments)
+    return all(segment.gpu_limit_watts is None for segment in segments)
 
 
 def begun_workload(plan: Mapping[str, Any], *, rehearsal: bool = False) -> Workload:

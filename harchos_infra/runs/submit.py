@@ -99,6 +99,11 @@ def check_runs(plan: Plan) -> None:
                 f"the plan has {segment.nodes} nodes; this version runs a service on one",
                 hint="set replicas to 1",
             )
+        if len({s.nodes for s in plan.chosen.segments}) > 1 and "checkpoint" not in plan.workload["spec"]:
+            raise HarchosError(
+                "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
+                hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
+            )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(
                 f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version sets no limit",

@@ -1,4 +1,4 @@
-"""Hubs of several nodes: a real torchrun training that grows from one node to two, and loses a process there."""
+"""Hubs of several nodes: a real torchrun training that grows from one to two, and loses a process there."""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ from harchos_infra.hub.package import build_agent
 from tests.support.gang import Gang
 from tests.support.machine import survivors
 
-WAITS = "trap 'echo saved > $HARCHOS_CHECKPOINT_DIR/of-$HARCHOS_NODE; exit 0' TERM; echo on; while :; do sleep 0.1; done"
+WAITS = (
+    "trap 'echo saved > $HARCHOS_CHECKPOINT_DIR/of-$HARCHOS_NODE; exit 0' TERM; "
+    "echo on; while :; do sleep 0.1; done"
+)
 CHECKPOINT = {"path": "saved", "interval_s": None, "grace_s": 10.0, "command": None}
 
 
@@ -41,7 +44,8 @@ def files(gang: Gang) -> list[tuple[str, int]]:
 def test_a_job_succeeds_when_it_has_on_every_node(gang: Gang) -> None:
     gang.shell(
         'echo "node $HARCHOS_NODE of $HARCHOS_NODES, $PET_NNODES at $PET_RDZV_ENDPOINT";'
-        'echo $PET_RDZV_ID > $HARCHOS_OUTPUT_DIR/of-$HARCHOS_NODE; echo $HARCHOS_NODE > $HARCHOS_OUTPUT_DIR/who'
+        "echo $PET_RDZV_ID > $HARCHOS_OUTPUT_DIR/of-$HARCHOS_NODE;"
+        "echo $HARCHOS_NODE > $HARCHOS_OUTPUT_DIR/who"
     )
     gang.start()
     phases = [node.wait_end()["phase"] for node in gang.nodes]
