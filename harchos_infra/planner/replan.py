@@ -150,8 +150,8 @@ def _overhead(segment: Segment, seconds: int) -> SwitchingCost:
 def price(held: Sequence[Segment], request: Request, catalog: Catalog, signal: Signal) -> Schedule | Miss:
     """Return the held segments with their figures on new data, or what they fail by now.
 
-    A single one takes as long as the workload is estimated to take now; several end when they end, as does one
-    with another node count than the estimate is of.
+    A single one takes as long as the workload is estimated to take now. Several end when they end, and so
+    does one with another node count than the estimate is of.
     """
     offered = {offer.key: offer for offer in catalog.offers}
     wanted = dict.fromkeys(segment.offer for segment in held)

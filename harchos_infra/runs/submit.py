@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,7 +99,7 @@ def check_runs(plan: Plan) -> None:
                 f"the plan has {segment.nodes} nodes; this version runs a service on one",
                 hint="set replicas to 1",
             )
-        if len({s.nodes for s in plan.chosen.segments}) > 1 and "checkpoint" not in plan.workload["spec"]:
+        if loses_work(plan.chosen.segments, plan.workload["spec"]):
             raise HarchosError(
                 "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
                 hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
@@ -109,6 +109,11 @@ def check_runs(plan: Plan) -> None:
                 f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version sets no limit",
                 hint="remove `powerModes` from the workload, and plan it again",
             )
+
+
+def loses_work(segments: Sequence[Segment], spec: Mapping[str, Any]) -> bool:
+    """Tell whether a schedule changes the number of nodes of a job that has no checkpoint to go on from."""
+    return len({segment.nodes for segment in segments}) > 1 and "checkpoint" not in spec
 
 
 def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:

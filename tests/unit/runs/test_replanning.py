@@ -295,7 +295,7 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
 ) -> None:
     run = begin()
     held = decode_segment(run.row()["segments"][0])
-    schedule = Schedule((dataclasses.replace(held, nodes=2),), 0.0, 0.0, 0.0, held.end, {})
+    schedule = Schedule((dataclasses.replace(held, gpu_limit_watts=200.0),), 0.0, 0.0, 0.0, held.end, {})
     monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
     run.step(1.0)
     assert run.said[-1] == (
