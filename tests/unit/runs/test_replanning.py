@@ -305,6 +305,18 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
     assert len(run.row()["segments"]) == 1
 
 
+def test_a_job_without_checkpoint_keeps_its_number_of_nodes(
+    begin: Callable[..., Waiting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin()
+    held = decode_segment(run.row()["segments"][0])
+    grown = (held, dataclasses.replace(held, nodes=2))
+    schedule = Schedule(grown, 0.0, 0.0, 0.0, held.end, {})
+    monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
+    run.step(1.0)
+    assert len(run.row()["segments"]) == 1
+
+
 def test_a_job_that_may_be_paused_is_moved_to_hours_with_a_pause_between(
     begin: Callable[..., Waiting],
 ) -> None:
