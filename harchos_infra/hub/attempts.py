@@ -87,7 +87,8 @@ class Attempts:
         told = self._gang.begin(attempt)
         if told is None:
             return self._endings.now()
-        self._environment = {**self._environment, **told}
+        own = {name for name in self._job.env if not name.startswith("HARCHOS_")}
+        self._environment |= {name: value for name, value in told.items() if name not in own}
         if self._job.service and service.port_taken(self._job.service):
             raise RunnerError(f"port {self._job.service.port} is already in use on this machine")
         reader = self._logs.read(self._runner.start(self._job.command, self._environment))

@@ -114,13 +114,13 @@ def metered(
 ) -> tuple[float, tuple[Gap, ...]]:
     """Return the seconds of the hub's life until `end` that are covered by measurements, and the gaps.
 
-    Overlapping measurements of a node cover their union once; of several nodes the mean is returned.
+    Each node counts by itself; overlapping measurements of one cover their union once.
     """
     by_node: list[list[Measurement]] = [[] for _ in range(hub.nodes)]
     for measurement in measurements:
         by_node[measurement.node].append(measurement)
     found = [_metered_node(hub, node, end, part) for node, part in enumerate(by_node)]
-    return sum(covered for covered, _ in found) / hub.nodes, tuple(gap for _, gaps in found for gap in gaps)
+    return sum(covered for covered, _ in found), tuple(gap for _, gaps in found for gap in gaps)
 
 
 def _metered_node(
