@@ -404,7 +404,7 @@ class Reconciler:
 
     def _replanner(self, run: RowMapping, now: datetime, worked: Sequence[Worked]) -> Replanner:
         return Replanner(
-            self._ledger.plan(run["id"]),
+            self._ledger.decision(run["id"]),
             signal=run["signal"],
             now=now,
             rehearsal=run["rehearsal"],
@@ -423,15 +423,15 @@ class Reconciler:
         ]
 
     def _may_pause(self, run: RowMapping) -> bool:
-        return bool(self._ledger.plan(run["id"])["workload"]["spec"].get("interruptible"))
+        return bool(self._ledger.decision(run["id"])["workload"]["spec"].get("interruptible"))
 
     def _resumes(self, run: RowMapping) -> bool:
         """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
-        spec = self._ledger.plan(run["id"])["workload"]["spec"]
+        spec = self._ledger.decision(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
 
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
-        return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)
+        return ttl_s(begun_workload(self._ledger.decision(run["id"]), rehearsal=True), first)
 
     # observing
 

@@ -1,7 +1,7 @@
 """The ledger's tables (SQLAlchemy Core). A change here needs a migration in `runs/migrations/versions`.
 
 Times are UTC seconds since 1970 as floats; JSON columns hold plain documents, never pickles.
-The plan, some hundred kB, has a table of its own: SQLite writes a whole row at each change of it.
+The plan has a table of its own: SQLite writes a whole row at each change of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -91,6 +92,13 @@ plan = Table(
     metadata,
     Column("run", String, ForeignKey("run.id"), primary_key=True),
     Column("document", JSON, nullable=False),
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("plan_hash", String, primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
 )
 
 hub = Table(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.rejections import pack
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
 from harchos_infra.workload.document import Workload
@@ -48,12 +49,16 @@ class Submission:
 
 def plan_hash(plan: Plan) -> str:
     """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
-    return _hash(plan.to_json())
+    return _hash(_decision(plan))
 
 
-def _hash(document: Mapping[str, Any]) -> str:
-    """Return the hash of a plan's document but for its rejected candidates, which follow from its inputs."""
-    said = {key: value for key, value in document.items() if key != "rejected"}
+def _decision(plan: Plan) -> dict[str, Any]:
+    """Return a plan's document but for its rejected candidates, which follow from its inputs."""
+    return {**replace(plan, rejected=()).to_json(), "rejected": None}
+
+
+def _hash(decision: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in decision.items() if key != "rejected"}
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
@@ -72,10 +77,13 @@ def submit(
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
     stage_run(submission, run)
-    document = plan.to_json()
+    document = _decision(plan)
     values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
+        rejected = None if ledger.has_rejected(values["plan_hash"]) else pack(plan.rejected)
+        return ledger.add_run(
+            values, _accepted(submission, document), owner=owner, once=once, rejected=rejected
+        )
     except HarchosError:
         unstage_run(run)
         raise
