@@ -7,7 +7,7 @@ names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,11 +68,12 @@ class Ledger:
         owner: str | None,
         once: bool = False,
         rejected: bytes | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> Lease:
         """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
 
         A plan whose `rejected` is None has those that are stored for its hash: now, packed as `rejected`, or
-        before.
+        before. `also` writes in the same transaction, after them; what it raises undoes all.
 
         `once`: HarchosError if another run of this very plan is under way.
         """
@@ -97,6 +98,8 @@ class Ledger:
             if rejected is not None:
                 row = {"plan_hash": values["plan_hash"], "packed": rejected}
                 db.execute(insert_new(db, schema.rejected).values(row))
+            if also is not None:
+                also(db)
         return Lease(str(values["id"]), owner or "", 1)
 
     def claim(self, run: str, owner: str) -> Lease | None:

@@ -1,4 +1,4 @@
-"""The rejected candidates of a plan as the ledger keeps them: compressed columns, a tenth of their JSON or less.
+"""The rejected candidates of a plan as the ledger keeps them: compressed columns, a tenth of their JSON.
 
 They are 96 % of a plan, and follow from the rest of it: runs of one plan share one row of them.
 """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import Plan, Segment
@@ -63,7 +65,12 @@ def _hash(decision: Mapping[str, Any]) -> str:
 
 
 def submit(
-    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+    ledger: Ledger,
+    submission: Submission,
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
 ) -> Lease:
     """Stage the job and record the run, owned by `owner` (None: by nobody, for a controller to take).
 
@@ -71,18 +78,37 @@ def submit(
 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
+    return record(
+        ledger, submission, lambda run: stage_run(submission, run), owner=owner, clock=clock, once=once
+    )
+
+
+def record(
+    ledger: Ledger,
+    submission: Submission,
+    stage: Callable[[str], None],
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
+    also: Callable[[Connection, str], None] | None = None,
+) -> Lease:
+    """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
     plan = submission.plan
     check_runs(plan)
-    workload = submission.loaded.workload
     now = clock.now()
-    run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
-    stage_run(submission, run)
+    run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
+    stage(run)
     document = _decision(plan)
     values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        rejected = None if ledger.has_rejected(values["plan_hash"]) else pack(plan.rejected)
         return ledger.add_run(
-            values, _accepted(submission, document), owner=owner, once=once, rejected=rejected
+            values,
+            _accepted(submission, document),
+            owner=owner,
+            once=once,
+            rejected=None if ledger.has_rejected(values["plan_hash"]) else pack(plan.rejected),
+            also=None if also is None else lambda db: also(db, run),
         )
     except HarchosError:
         unstage_run(run)
