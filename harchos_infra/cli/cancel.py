@@ -41,7 +41,7 @@ def cancel(
 
 
 def _end_recurrence(ledger: Ledger, name: str) -> bool:
-    """End the recurrence that `name` means; False where it means none."""
+    """End the recurrence that `name` means; False where it means a run."""
     from harchos_infra.runs import recurrence
     from harchos_infra.runs.clock import RealClock
 
@@ -49,7 +49,9 @@ def _end_recurrence(ledger: Ledger, name: str) -> bool:
     if row is None:
         return False
     if row["ended_at"] is not None:
-        note(f"{row['id']} recurs no more already")
+        if any(run["id"].startswith(name) for run in ledger.runs()):
+            return False
+        note(f"{row['workload']} recurs no more already")
         return True
     recurrence.end(ledger.database, row["id"], "harchos cancel", clock=RealClock())
     typer.echo(f"{row['workload']} recurs no more")

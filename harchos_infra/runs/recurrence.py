@@ -99,10 +99,12 @@ def end(database: Database, name: str, reason: str, *, clock: Clock) -> None:
 
 
 def find(database: Database, name: str) -> RowMapping | None:
-    """Return the row that the name of a workload (the one that recurs) or of a recurrence means."""
+    """Return the row that the name of a workload or of a recurrence means: not ended, else the last."""
     t = schema.recurrence
+    named = select(t).where((t.c.id == name) | (t.c.workload == name))
     with database.read() as db:
-        return _live(db, name) or db.execute(select(t).where(t.c.id == name)).mappings().first()
+        last = named.order_by(t.c.ended_at.is_(None).desc(), t.c.created_at.desc())
+        return db.execute(last).mappings().first()
 
 
 def live(database: Database) -> list[Recurrence]:
