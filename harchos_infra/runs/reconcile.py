@@ -405,7 +405,7 @@ class Reconciler:
 
     def _replanner(self, run: RowMapping, now: datetime, worked: Sequence[Worked]) -> Replanner:
         return Replanner(
-            self._ledger.plan(run["id"]),
+            self._ledger.decision(run["id"]),
             signal=run["signal"],
             now=now,
             rehearsal=run["rehearsal"],
@@ -424,11 +424,11 @@ class Reconciler:
         ]
 
     def _may_pause(self, run: RowMapping) -> bool:
-        return bool(self._ledger.plan(run["id"])["workload"]["spec"].get("interruptible"))
+        return bool(self._ledger.decision(run["id"])["workload"]["spec"].get("interruptible"))
 
     def _resumes(self, run: RowMapping) -> bool:
         """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
-        spec = self._ledger.plan(run["id"])["workload"]["spec"]
+        spec = self._ledger.decision(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
 
     def _has_least_nodes(self, run: RowMapping, hub: RowMapping) -> bool:
@@ -437,7 +437,7 @@ class Reconciler:
         return not scaling or bool(hub["place"]["nodes"] == scaling.get("minNodes", 1))
 
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
-        return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)
+        return ttl_s(begun_workload(self._ledger.decision(run["id"]), rehearsal=True), first)
 
     # observing
 

@@ -36,14 +36,14 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
     values = _values(ledger, row, clock.now())
     _stage(run, values["id"])
     try:
-        return ledger.add_run(values, ledger.plan(run), owner=owner)
+        return ledger.add_run(values, ledger.decision(run), owner=owner)
     except HarchosError:
         unstage_run(values["id"])
         raise
 
 
 def _values(ledger: Ledger, row: RowMapping, now: datetime) -> dict[str, Any]:
-    plan = ledger.plan(row["id"])
+    plan = ledger.decision(row["id"])
     segments = plan["chosen"]["segments"]
     planned_at, offset_s = datetime.fromisoformat(plan["now"]).timestamp(), 0.0
     start = datetime.fromisoformat(segments[0]["start"])

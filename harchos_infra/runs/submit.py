@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.rejections import pack
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
 from harchos_infra.workload.document import Workload
@@ -49,17 +52,26 @@ class Submission:
 
 def plan_hash(plan: Plan) -> str:
     """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
-    return _hash(plan.to_json())
+    return _hash(_decision(plan))
 
 
-def _hash(document: Mapping[str, Any]) -> str:
-    """Return the hash of a plan's document but for its rejected candidates, which follow from its inputs."""
-    said = {key: value for key, value in document.items() if key != "rejected"}
+def _decision(plan: Plan) -> dict[str, Any]:
+    """Return a plan's document but for its rejected candidates, which follow from its inputs."""
+    return {**replace(plan, rejected=()).to_json(), "rejected": None}
+
+
+def _hash(decision: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in decision.items() if key != "rejected"}
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def submit(
-    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+    ledger: Ledger,
+    submission: Submission,
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
 ) -> Lease:
     """Stage the job and record the run, owned by `owner` (None: by nobody, for a controller to take).
 
@@ -67,16 +79,38 @@ def submit(
 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
+    return record(
+        ledger, submission, lambda run: stage_run(submission, run), owner=owner, clock=clock, once=once
+    )
+
+
+def record(
+    ledger: Ledger,
+    submission: Submission,
+    stage: Callable[[str], None],
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
+    also: Callable[[Connection, str], None] | None = None,
+) -> Lease:
+    """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
     plan = submission.plan
     check_runs(plan)
-    workload = submission.loaded.workload
     now = clock.now()
-    run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
-    stage_run(submission, run)
-    document = plan.to_json()
+    run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
+    stage(run)
+    document = _decision(plan)
     values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
     try:
-        return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
+        return ledger.add_run(
+            values,
+            _accepted(submission, document),
+            owner=owner,
+            once=once,
+            rejected=None if ledger.has_rejected(values["plan_hash"]) else pack(plan.rejected),
+            also=None if also is None else lambda db: also(db, run),
+        )
     except HarchosError:
         unstage_run(run)
         raise

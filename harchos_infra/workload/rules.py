@@ -29,6 +29,7 @@ def check(spec: Spec) -> Iterator[Finding]:
     """Yield every finding about a specification, in no particular order."""
     yield from _command(spec)
     yield from _times(spec)
+    yield from _repetition(spec)
     yield from _progress(spec)
     yield from _scaling(spec)
     yield from _objective(spec)
@@ -67,6 +68,28 @@ def _times(spec: Spec) -> Iterator[Finding]:
             "the hub ends itself before the job is done: ttl is shorter than the duration",
             "raise ttl",
             about=(("spec", "duration"),),
+        )
+
+
+def _repetition(spec: Spec) -> Iterator[Finding]:
+    if spec.schedule is None:
+        return
+    schedule = ("spec", "schedule")
+    for name, value in (("deadline", spec.deadline), ("earliestStart", spec.earliest_start)):
+        if value is not None:
+            yield Finding(
+                ("spec", name),
+                f"each tick of `schedule` opens a window of its own, beside which there is no {name}",
+                "remove it; `schedule.doneWithin` says by when each occurrence is done",
+                about=(schedule,),
+            )
+    shortest, window = _shortest_hours(spec), spec.schedule.done_within_h
+    if window is not None and shortest is not None and window < shortest:
+        yield Finding(
+            (*schedule, "doneWithin"),
+            "the window is shorter than the duration: no plan can meet it",
+            about=(("spec", "duration"),),
+            is_warning=True,
         )
 
 
