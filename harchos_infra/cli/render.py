@@ -122,7 +122,7 @@ def _specs(submission: Submission, out: Path, *, now: datetime) -> list[HubSpec]
     if len(plan.chosen.segments) > 1:
         raise HarchosError(
             f"the plan has {len(plan.chosen.segments)} segments, and Terraform alone hands no work over",
-            hint="carry it out with `harchos apply`, or set `interruptible: false` and plan again",
+            hint="carry it out with `harchos apply`, or plan without `interruptible` and `scaling`",
         )
     workload = submission.loaded.workload.metadata.name
     run = f"{workload}-{plan_hash(plan)[:6]}"
@@ -169,6 +169,7 @@ def _refuse_unless_empty(out: Path) -> None:
 
 def _write(spec: HubSpec, submission: Submission) -> None:
     from harchos_infra.hub.mailbox import Mailbox
+    from harchos_infra.hub.nodes import node_boxes
     from harchos_infra.hub.package import build_agent
     from harchos_infra.planner.encoding import encode
     from harchos_infra.provision.root_module import write_root
@@ -180,16 +181,18 @@ def _write(spec: HubSpec, submission: Submission) -> None:
     spec.workspace.mkdir(parents=True)
     write_root(spec, spec.workspace)
     build_agent(spec.agent)
-    box = Mailbox(spec.mailbox_url, spec.run, spec.hub)
+    boxes = node_boxes(Mailbox(spec.mailbox_url, spec.run, spec.hub), spec.nodes)
     if workload.spec.workdir is not None:
-        source = Path(submission.loaded.path).resolve().parent / workload.spec.workdir
-        box.put("workdir.tar.gz", workdir.pack(source))
+        packed = workdir.pack(Path(submission.loaded.path).resolve().parent / workload.spec.workdir)
+        for box in boxes:
+            box.put("workdir.tar.gz", packed)
     names = frozenset(submission.secrets)
     job = job_document(workload, run=spec.run, secret_names=names)
     assert submission.plan.chosen is not None
     place = encode(submission.plan.chosen.segments[0])
     settings = hub_settings(place, rehearsal=submission.rehearsal)
-    box.put_json("job.json", for_hub(job, spec.hub, settings))
+    for box in boxes:
+        box.put_json("job.json", for_hub(job, spec.hub, settings))
 
 
 def _readme(specs: list[HubSpec], submission: Submission) -> str:

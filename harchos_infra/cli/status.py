@@ -126,6 +126,7 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
         "start": segment["start"],
         "moved": ledger.last_event(row["id"], "moved"),
         "place": f"{segment['provider']}/{segment['region']}",
+        "nodes": segment["nodes"],
         "instanceType": segment["instanceType"],
         "createdAt": datetime.fromtimestamp(row["created_at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "hubStates": {h["hub"]: h["state"] for h in ledger.hubs(row["id"])},
@@ -157,7 +158,7 @@ def _print(seen: _Seen, *, each: bool) -> None:
                     r["phase"] + _driver(r),
                     r["outcome"] or r["job"] or "-",
                     r["place"],
-                    r["instanceType"],
+                    f"{r['nodes']} x {r['instanceType']}" if r["nodes"] > 1 else r["instanceType"],
                     r["createdAt"][:16].replace("T", " "),
                     r["endpoint"] or "-",
                 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from harchos_infra.clouds.process import end_process, hub_processes
 from harchos_infra.errors import HarchosError
 
 _GRACE_S = 10.0
+_NODE = re.compile(r"(?<=\d)-n\d+$")
+"""End of the name of a hub's further nodes, `<run>-h<n>-n<i>`; the first goes by the hub's own."""
 
 
 class LocalCloud:
@@ -26,7 +29,10 @@ class LocalCloud:
         return f"uid {os.getuid()} on {socket.gethostname()}"
 
     def list(self, *, run: str | None = None, hub: str | None = None) -> list[Resource]:
-        """Return containers, then processes oldest first, then cgroups."""
+        """Return containers, then processes oldest first, then cgroups, of all the nodes of a hub.
+
+        `hub` may name one of several nodes, the first as `<hub>-n0`.
+        """
         cgroups = hub_cgroups()
         members = {pid: cgroup.hub for cgroup in cgroups for pid in cgroup.pids()}
         found = [
@@ -34,13 +40,17 @@ class LocalCloud:
             *_processes(members),
             *(_resource("cgroup", str(cgroup.path), cgroup.hub, None, None, "") for cgroup in cgroups),
         ]
-        return [r for r in found if (run is None or r.run == run) and (hub is None or r.hub == hub)]
+        return [
+            resource
+            for node, resource in found
+            if (run is None or resource.run == run) and hub in (None, resource.hub, node, f"{node}-n0")
+        ]
 
     def delete(self, resource: Resource) -> None:
         """End a process, remove a container or a cgroup; frozen processes are thawed first."""
         if resource.kind == "process":
             for cgroup in hub_cgroups():
-                if cgroup.hub == resource.hub:
+                if _hub(cgroup.hub) == resource.hub:
                     cgroup.thaw()
             pid, _, start_ticks = resource.id.partition(":")
             end_process(int(pid), int(start_ticks), grace_s=_GRACE_S)
@@ -53,7 +63,7 @@ class LocalCloud:
             raise HarchosError(f"the local cloud has no {resource.kind}")
 
 
-def _containers() -> list[Resource]:
+def _containers() -> list[tuple[str, Resource]]:
     return [
         _resource(
             "container",
@@ -67,17 +77,24 @@ def _containers() -> list[Resource]:
     ]
 
 
-def _processes(members: dict[int, str]) -> list[Resource]:
+def _processes(members: dict[int, str]) -> list[tuple[str, Resource]]:
     return [
         _resource("process", f"{p.pid}:{p.start_ticks}", p.hub, p.run, p.expires, p.command[:80])
         for p in hub_processes(members)
     ]
 
 
-def _resource(kind: str, id: str, hub: str, run: str | None, expires: str | None, detail: str) -> Resource:
-    """Build a resource; a mark that lacks the run still has it in the hub's name, `<run>-h<n>`."""
+def _resource(
+    kind: str, id: str, node: str, run: str | None, expires: str | None, detail: str
+) -> tuple[str, Resource]:
+    """Build a resource of a node; a mark that lacks the run still has it in the hub's name, `<run>-h<n>`."""
+    hub = _hub(node)
     run = run or hub.rpartition("-h")[0] or hub
-    return Resource("local", kind, id, run, hub, _time(expires), detail, price_usd_hour=None)
+    return node, Resource("local", kind, id, run, hub, _time(expires), detail, price_usd_hour=None)
+
+
+def _hub(node: str) -> str:
+    return _NODE.sub("", node)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -12,6 +12,7 @@ from harchos_infra.hub import service
 from harchos_infra.hub.board import StatusBoard
 from harchos_infra.hub.directory import Directory
 from harchos_infra.hub.ending import Ending, Endings
+from harchos_infra.hub.gang import Gang, Store
 from harchos_infra.hub.job import Job
 from harchos_infra.hub.log_shipper import LogShipper
 from harchos_infra.hub.runner import Runner, RunnerError
@@ -32,7 +33,9 @@ class Watch(Protocol):
 class Attempts:
     """Runs the job up to `max_retries + 1` times; `watches` are started with each attempt.
 
-    `last_look` is taken just before the job is asked to end: what it served since the last watch counts, too.
+    `gang` has a word in it where the hub has several nodes, and `store` is what the node then keeps between
+    attempts. `last_look` is taken just before the job is asked to end: what it served since the last watch
+    counts, too.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class Attempts:
         directory: Directory,
         watches: Callable[[], list[Watch]],
         last_look: Callable[[], object],
+        gang: Gang,
+        store: Store,
     ) -> None:
         self._job = job
         self._runner = runner
@@ -56,6 +61,9 @@ class Attempts:
         self._directory = directory
         self._watches = watches
         self._last_look = last_look
+        self._gang = gang
+        self._store = store
+        self._where = ""
 
     def run(self) -> tuple[str, str | None]:
         """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
@@ -67,13 +75,20 @@ class Attempts:
             code = self._board.status.exit_code
             if code == 0:
                 return "succeeded", None
+            failed = describe(code) + self._where
             if attempt < last:
-                self._logs.note(f"attempt {attempt} of {last} failed: {describe(code)}; starting again")
+                self._logs.note(f"attempt {attempt} of {last} failed: {failed}; starting again")
                 time.sleep(_RETRY_PAUSE_S)
-        return "failed", describe(self._board.status.exit_code)
+                self._gang.again(attempt + 1, self._store)
+        return "failed", failed
 
     def _attempt(self, attempt: int) -> Ending | None:
         """Run the job once; return why it was ended, None if it ended by itself."""
+        told = self._gang.begin(attempt)
+        if told is None:
+            return self._endings.now()
+        own = {name for name in self._job.env if not name.startswith("HARCHOS_")}
+        self._environment |= {name: value for name, value in told.items() if name not in own}
         if self._job.service and service.port_taken(self._job.service):
             raise RunnerError(f"port {self._job.service.port} is already in use on this machine")
         reader = self._logs.read(self._runner.start(self._job.command, self._environment))
@@ -92,11 +107,12 @@ class Attempts:
                 watch.close()
             self._runner.kill()
             reader.join(_DRAIN_S)
-        self._board.change(exit_code=self._runner.poll() if code is None else code)
+        code, self._where = self._gang.settle(self._runner.poll() if code is None else code)
+        self._board.change(exit_code=code)
         return ending
 
     def _wait(self) -> Ending | None:
-        while self._runner.poll() is None:
+        while not self._gang.over(self._runner.poll()):
             ending = self._endings.now()
             if ending:
                 return self._end(ending)

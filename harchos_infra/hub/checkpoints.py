@@ -12,17 +12,44 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.nodes import node_box
 from harchos_infra.hub.status import now
 
 SCHEMA = "harchos.checkpoint/1"
 NEWEST = "checkpoints.json"
-_KEPT = 2
+KEPT = 2
+"""Generations that are kept."""
 _ATTEMPTS = 5
 _PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file of a generation: which node wrote it, and the object that holds it.
+
+    `part` is an object in that node's own mailbox (`parts.py`); None: the file lies with the generation.
+    """
+
+    item: Item
+    node: int = 0
+    part: str | None = None
+
+    def lies(self, mailbox: Mailbox, number: int) -> tuple[Mailbox, str]:
+        """Return mailbox and name of the object, for the generation of this number of a hub's mailbox."""
+        if self.part is None:
+            return mailbox, file_name(number, self.item.path)
+        return node_box(mailbox, self.node), self.part
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest's entry."""
+        node = {"node": self.node} if self.node else {}
+        return {**self.item.to_json(), **node, **({"part": self.part} if self.part else {})}
 
 
 def generations(mailbox: Mailbox) -> list[int]:
@@ -39,7 +66,7 @@ def generations(mailbox: Mailbox) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def read_manifest(mailbox: Mailbox, number: int) -> list[Item] | None:
+def read_manifest(mailbox: Mailbox, number: int) -> list[Stored] | None:
     """Return the files of a generation; None if it has no manifest. Raises DamagedError, MailboxError."""
     data = mailbox.get(manifest_name(number))
     if data is None:
@@ -48,14 +75,19 @@ def read_manifest(mailbox: Mailbox, number: int) -> list[Item] | None:
         value = json.loads(data)
         if value["schema"] != SCHEMA:
             raise DamagedError(f"its manifest is {value['schema']!r}, not {SCHEMA!r}")
-        return [Item(str(f["path"]), int(f["bytes"]), str(f["sha256"])) for f in value["files"]]
+        return [
+            Stored(
+                Item(str(f["path"]), int(f["bytes"]), str(f["sha256"])), int(f.get("node", 0)), f.get("part")
+            )
+            for f in value["files"]
+        ]
     except (TypeError, KeyError, ValueError) as error:
         raise DamagedError("its manifest cannot be read") from error
 
 
-def publish(mailbox: Mailbox, number: int, items: list[Item]) -> None:
+def publish(mailbox: Mailbox, number: int, files: list[Stored]) -> None:
     """Make a generation valid whose files are there. Raises MailboxError."""
-    manifest = {"schema": SCHEMA, "at": now(), "files": [item.to_json() for item in items]}
+    manifest = {"schema": SCHEMA, "at": now(), "files": [file.to_json() for file in files]}
     mailbox.put_json(manifest_name(number), manifest)
     mailbox.put_json(NEWEST, {"generation": number})
 
@@ -80,21 +112,11 @@ class Checkpoints:
 
         Raises MailboxError if the mailbox is out of reach; the same can then be tried again.
         """
-        for number in generations(self._mailbox):
-            _empty(self._directory)
-            try:
-                items = read_manifest(self._mailbox, number)
-                if items is None:
-                    continue
-                for item in items:
-                    download(self._mailbox, file_name(number, item.path), item, self._directory)
-            except DamagedError as error:
-                say(f"checkpoint {number} is not restored: {error}")
-                _empty(self._directory)
-                continue
-            self._uploaded, self._last = self._signature(), number
-            return number
-        return None
+        restored = restore(self._mailbox, self._directory, say)
+        if restored is None:
+            return None
+        self._uploaded, self._last = self._signature(), restored[0]
+        return restored[0]
 
     def upload(self) -> int | None:
         """Upload the directory as a new generation; None if it is empty or unchanged.
@@ -115,7 +137,7 @@ class Checkpoints:
         signature = self._signature()
         if not signature or signature == self._uploaded:
             return None
-        earlier = {*generations(self._mailbox), *self._started()}
+        earlier = started(self._mailbox)
         if self._unfinished is None or self._unfinished[1] != signature:
             number = max(earlier | {self._last}) + 1
             self._unfinished = number, signature, Uploads(self._mailbox, self._directory)
@@ -123,26 +145,51 @@ class Checkpoints:
         items = [uploads.upload(path, file_name(number, path)) for path, _, _ in signature]
         if self._signature() != signature:
             raise ChangingError("the checkpoint changed while it was uploaded")
-        publish(self._mailbox, number, items)
+        publish(self._mailbox, number, [Stored(item) for item in items])
         self._uploaded, self._last, self._unfinished = signature, number, None
-        self._forget([n for n in earlier if n <= number - _KEPT])
+        forget(self._mailbox, [n for n in earlier if n <= number - KEPT])
         return number
-
-    def _started(self) -> list[int]:
-        names = (entry.name.removeprefix("checkpoints/") for entry in self._mailbox.list("checkpoints"))
-        return sorted({int(n[:8]) for n in names if n[:8].isdigit() and n[8:9] == "/"})
-
-    def _forget(self, numbers: list[int]) -> None:
-        """Delete old generations, manifest first."""
-        for number in sorted(numbers):
-            self._mailbox.delete(manifest_name(number))
-            for entry in self._mailbox.list(f"checkpoints/{number:08}"):
-                self._mailbox.delete(entry.name)
 
     def _signature(self) -> tuple[tuple[str, int, int], ...]:
         paths, _ = regular_files(self._directory)
         stats = ((path, (self._directory / path).lstat()) for path in paths)
         return tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats)
+
+
+def restore(mailbox: Mailbox, directory: Path, say: Callable[[str], None]) -> tuple[int, list[Stored]] | None:
+    """Fill a directory from the newest valid generation; return its number and files, None if there is none.
+
+    Raises MailboxError if the mailbox is out of reach.
+    """
+    for number in generations(mailbox):
+        _empty(directory)
+        try:
+            files = read_manifest(mailbox, number)
+            if files is None:
+                continue
+            for file in files:
+                box, name = file.lies(mailbox, number)
+                download(box, name, file.item, directory)
+        except DamagedError as error:
+            say(f"checkpoint {number} is not restored: {error}")
+            _empty(directory)
+            continue
+        return number, files
+    return None
+
+
+def started(mailbox: Mailbox) -> set[int]:
+    """Return the numbers of generations of which anything is there. Raises MailboxError."""
+    names = (entry.name.removeprefix("checkpoints/") for entry in mailbox.list("checkpoints"))
+    return {*generations(mailbox), *(int(n[:8]) for n in names if n[:8].isdigit() and n[8:9] == "/")}
+
+
+def forget(mailbox: Mailbox, numbers: list[int]) -> None:
+    """Delete old generations, manifest first."""
+    for number in sorted(numbers):
+        mailbox.delete(manifest_name(number))
+        for entry in mailbox.list(f"checkpoints/{number:08}"):
+            mailbox.delete(entry.name)
 
 
 def manifest_name(number: int) -> str:

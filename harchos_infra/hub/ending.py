@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -28,7 +29,7 @@ class Ending:
 
 
 class Endings:
-    """Watches the TTL, the agent's signals, the cloud's spot notice and the controller."""
+    """Watches the TTL, the agent's signals, the cloud's spot notice, the controller and the other nodes."""
 
     def __init__(self, ttl: Ttl) -> None:
         self._ttl = ttl
@@ -36,6 +37,7 @@ class Endings:
         self._guard_died = False
         self.control: Control | None = None
         self.spot: SpotNotice | None = None
+        self.gang: Callable[[], Ending | None] = lambda: None
 
     def take_signals(self) -> None:
         """SIGTERM asks for a graceful end; SIGUSR1 comes from the kernel when the guard has died."""
@@ -47,6 +49,10 @@ class Endings:
 
     def now(self) -> Ending | None:
         """Return why the job should end now; None: it may go on."""
+        return self.own() or self.gang()
+
+    def own(self) -> Ending | None:
+        """Return why this node by itself should end the job."""
         if self._guard_died:
             return Ending("failed", "the agent's guard was killed", 0.0)
         if self._ttl.left_s() <= 0:

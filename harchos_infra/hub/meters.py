@@ -9,6 +9,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -233,6 +234,28 @@ class Channel:
             return None if self._meter is None else self._meter.joules()
         except MeterUnavailableError:
             return None
+
+
+def channels(
+    model: PowerModel, cpu_seconds: Callable[[], float], guest: bool = False
+) -> tuple[Channel, Channel]:
+    """Return the channels of GPUs and of the rest. `guest`: another node on this machine meters it."""
+    if not guest:
+        return gpu_channel(model), cpu_channel(model, cpu_seconds)
+    return Channel(None, NoGpu()), Channel(None, _guest_model(model, cpu_seconds))
+
+
+def _guest_model(model: PowerModel, cpu_seconds: Callable[[], float]) -> Meter:
+    """Return what a further node on the machine adds: nothing to a meter, its own load to the model."""
+    try:
+        Rapl()
+    except MeterUnavailableError:
+        busy = model.cpu_watts_per_core_max - model.cpu_watts_per_core_idle
+        load = replace(
+            model, cpu_watts_per_core_idle=0.0, cpu_watts_per_core_max=busy, memory_watts_per_gib=0.0
+        )
+        return CpuModel(load, cpu_seconds)
+    return NoGpu()
 
 
 def gpu_channel(model: PowerModel, devices: Path = Path("/dev")) -> Channel:

@@ -25,17 +25,20 @@ def choose_runner(
     checkpoints: Path,
     cgroup: Cgroup,
     cancelled: Callable[[], bool],
+    *,
+    meets_others: bool = False,
 ) -> Runner:
     """Return the runner that `engine` asks for; with `auto` the first that can run. Raises RunnerError.
 
-    `cancelled` says that the hub is to end, so that no pull is waited for.
+    `cancelled` says that the hub is to end, so that no pull is waited for; `meets_others`: the job listens to
+    those of the hub's other nodes.
     """
     refusals: list[str] = []
     for engine in _engines(job, directory, cgroup):
         try:
             engine.run("info")
             host = Image(ensure_host_image(engine), host=True)
-            network = _network(job, engine, host)
+            network = _network(engine, host, reachable=job.service is not None or meets_others)
         except EngineError as error:
             refusals.append(str(error))
             continue
@@ -57,13 +60,13 @@ def _engines(job: Job, directory: Directory, cgroup: Cgroup) -> list[Engine]:
     return [engine for engine in installed_engines(conf) if job.engine in ("auto", engine.name)]
 
 
-def _network(job: Job, engine: Engine, image: Image) -> str | None:
+def _network(engine: Engine, image: Image, *, reachable: bool) -> str | None:
     """Return the network on which a container runs here; raises EngineError if none does.
 
-    A service must be reached at 127.0.0.1, so it shares the host's; so does any job where the engine's
-    own network is broken.
+    A job that must be reached, at 127.0.0.1 or from other nodes at the machine's address, shares the host's;
+    so does any job where the engine's own network is broken.
     """
-    if not job.service:
+    if not reachable:
         try:
             probe(engine, image, None)
             return None

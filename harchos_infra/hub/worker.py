@@ -16,18 +16,19 @@ from harchos_infra.hub import proc, service
 from harchos_infra.hub.attempts import Attempts, Repeated, Watch
 from harchos_infra.hub.board import StatusBoard
 from harchos_infra.hub.cgroup import Cgroup
-from harchos_infra.hub.checkpoints import Checkpoints
 from harchos_infra.hub.control import Control
 from harchos_infra.hub.directory import Directory, Identity
 from harchos_infra.hub.ending import Endings
 from harchos_infra.hub.files import ChangingError
+from harchos_infra.hub.gang import LOOK_S, join
 from harchos_infra.hub.heartbeat import Heartbeat
 from harchos_infra.hub.job import Job, JobError
+from harchos_infra.hub.kept import keep
 from harchos_infra.hub.log_shipper import LogShipper
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.masking import Mask
-from harchos_infra.hub.meters import cpu_channel, gpu_channel
-from harchos_infra.hub.outputs import Outputs, reported_units, restore_outputs
+from harchos_infra.hub.meters import channels
+from harchos_infra.hub.nodes import here, hub_of
 from harchos_infra.hub.patience import Patience
 from harchos_infra.hub.power import PowerSampler
 from harchos_infra.hub.runner import Runner, RunnerError
@@ -42,7 +43,6 @@ _CHECKPOINT_RETRY_S = 15.0
 _CLOSE_S = 10.0
 _INSIST_S = 10.0
 _TOKENS_S = 2.0
-_NODE = ("HARCHOS_NODE", "HARCHOS_NODES")
 
 
 class Worker:
@@ -52,6 +52,8 @@ class Worker:
         self._directory = directory
         self._identity = identity
         self._mailbox = Mailbox(identity.mailbox, identity.run, identity.hub)
+        self._node, self._nodes = here()
+        self._hub = Mailbox(identity.mailbox, identity.run, hub_of(identity.hub, self._node))
         self._endings = Endings(Ttl.parse(identity.expires))
         if identity.cloud != "local":
             self._endings.spot = SpotNotice(identity.cloud)
@@ -69,17 +71,19 @@ class Worker:
         """Carry out the job; every way it can end is in the final status."""
         self._endings.take_signals()
         self._board = StatusBoard(self._mailbox, self._directory)
+        self._gang = join(self._hub, self._node, self._nodes, self._endings, self._patience)
         heartbeat = Heartbeat(self._mailbox, lambda: self._board.status.phase)
         try:
             phase, reason = self._carry_out()
         except (JobError, RunnerError, MailboxError, OSError) as error:
-            phase, reason = "failed", str(error)
+            phase, reason = self._failed(str(error))
         except Exception as error:  # an error of the agent's own: the log has where, the status has what
             traceback.print_exc()
-            phase, reason = "failed", f"the agent failed: {type(error).__name__}: {error}"
+            phase, reason = self._failed(f"the agent failed: {type(error).__name__}: {error}")
         self._board.change(phase=phase, reason=reason, finished_at=now())
         since = time.monotonic()
         self._board.insist(lambda: self._may_give_up(time.monotonic() - since))
+        self._gang.close(_CLOSE_S)
         heartbeat.close(_CLOSE_S)
 
     def _carry_out(self) -> tuple[str, str | None]:
@@ -93,17 +97,15 @@ class Worker:
         )
         power = self._patience.insist(
             lambda: PowerSampler(
-                self._mailbox,
-                gpu_channel(job.power_model),
-                cpu_channel(job.power_model, self._cpu_seconds),
-                job.sample_s,
+                self._mailbox, *channels(job.power_model, self._cpu_seconds, self._is_guest), job.sample_s
             )
         )
-        self._endings.control = Control(self._mailbox)
+        if self._node == 0:
+            self._endings.control = Control(self._mailbox)
         try:
             phase, reason = self._run_and_store(job, secrets, logs)
         except (JobError, MailboxError, OSError) as error:
-            phase, reason = "failed", str(error)
+            phase, reason = self._failed(str(error))
         power.close(self._patience)
         return phase, _join(reason, logs.close(self._patience))
 
@@ -113,8 +115,18 @@ class Worker:
             phase, reason = self._run_job(job, secrets, logs)
         except RunnerError as error:
             ending = self._endings.now()
-            phase, reason = (ending.phase, ending.reason) if ending else ("failed", str(error))
+            phase, reason = (ending.phase, ending.reason) if ending else self._failed(str(error))
         return self._store(phase, reason, logs)
+
+    def _failed(self, reason: str) -> tuple[str, str]:
+        """The other nodes cannot go on without this one."""
+        self._gang.fail(reason)
+        return "failed", reason
+
+    @property
+    def _is_guest(self) -> bool:
+        """Tell whether another node on this very machine meters it."""
+        return self._node > 0 and self._identity.cloud == "local"
 
     def _run_job(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
         runner = choose_runner(
@@ -124,6 +136,7 @@ class Worker:
             self._checkpoint_directory,
             self._cgroup,
             lambda: self._endings.now() is not None,
+            meets_others=self._nodes > 1,
         )
         self._board.change(
             runner=runner.name,
@@ -140,6 +153,8 @@ class Worker:
             self._directory,
             lambda: self._watches(job, logs),
             lambda: job.service and self._look_at_tokens(job),
+            self._gang,
+            self._kept,
         )
         return attempts.run()
 
@@ -195,11 +210,13 @@ class Worker:
                     f"job.json: checkpoint.path {job.checkpoint.path!r} leads out of the working directory"
                 )
             self._checkpoint_directory.mkdir(parents=True, exist_ok=True)
-        self._checkpoints = Checkpoints(self._mailbox, self._checkpoint_directory)
-        restored = self._patience.insist(lambda: self._checkpoints.restore(logs.note))
+        self._kept = keep(
+            *(self._hub, self._node, self._nodes, self._gang),
+            *(self._checkpoint_directory, directory.outputs, logs.note),
+        )
+        restored, outputs = self._patience.insist(self._kept.restore)
         if restored is not None:
             logs.note(f"checkpoint {restored} restored")
-        outputs = self._patience.insist(lambda: restore_outputs(self._mailbox, directory.outputs))
         if outputs:
             logs.note(f"outputs so far restored: {outputs} {'file' if outputs == 1 else 'files'}")
 
@@ -211,7 +228,6 @@ class Worker:
             **job.env,
             **{name: secrets[name] for name in job.secret_names if name in secrets},
             **self._identity.marks(),
-            **{name: os.environ[name] for name in _NODE if name in os.environ},
             "HARCHOS_OUTPUT_DIR": places.outputs,
             "HARCHOS_CHECKPOINT_DIR": places.checkpoints,
             **({"HARCHOS_PORT": str(job.service.port)} if job.service else {}),
@@ -220,7 +236,9 @@ class Worker:
     def _watches(self, job: Job, logs: LogShipper) -> list[Watch]:
         watches: list[Watch] = []
         interval_s = job.checkpoint.interval_s if job.checkpoint else None
-        if interval_s:
+        if self._node:  # the leader says when
+            watches.append(Repeated("checkpoint", LOOK_S, lambda: self._upload_checkpoint(logs, 0.0)))
+        elif interval_s:
             self._checkpoint_due = time.monotonic() + interval_s
             watches.append(
                 Repeated(
@@ -246,7 +264,7 @@ class Worker:
         if time.monotonic() < self._checkpoint_due:
             return True
         try:
-            number = self._checkpoints.upload()
+            number = self._kept.checkpoint()
         except (MailboxError, OSError, ChangingError) as error:
             if not self._checkpoint_failing:
                 logs.note(f"checkpoint was not uploaded, and is tried again: {error}")
@@ -275,20 +293,22 @@ class Worker:
 
     def _store(self, phase: str, reason: str | None, logs: LogShipper) -> tuple[str, str | None]:
         """Upload checkpoints and outputs; a success whose outputs cannot be stored is none."""
-        units = reported_units(self._directory.outputs)
+        units = self._kept.outputs.units()
         if units:
             self._board.change(units={**self._board.status.units, **units})
-        outputs = Outputs(self._mailbox, self._directory.outputs)
         while True:
             try:
-                self._checkpoints.upload()
-                refused = outputs.upload()
+                refused = self._kept.store()
                 self._patience.reached()
                 break
+            except RunnerError as error:
+                phase = "failed" if phase == "succeeded" else phase
+                return phase, reason if reason == str(error) else _join(reason, str(error))
             except (MailboxError, OSError, ChangingError) as error:
                 if not self._patience.wait():
-                    phase = "failed" if phase == "succeeded" else phase
-                    return phase, _join(reason, f"outputs could not be stored: {error}")
+                    lost = f"outputs could not be stored: {error}"
+                    self._gang.fail(lost)
+                    return "failed" if phase == "succeeded" else phase, _join(reason, lost)
         for path in refused:
             logs.note(f"output {path} is not stored: it is no regular file, or no object can have its name")
         return phase, reason

@@ -150,7 +150,8 @@ def _overhead(segment: Segment, seconds: int) -> SwitchingCost:
 def price(held: Sequence[Segment], request: Request, catalog: Catalog, signal: Signal) -> Schedule | Miss:
     """Return the held segments with their figures on new data, or what they fail by now.
 
-    A single one takes as long as the workload is estimated to take now; several end when they end.
+    A single one takes as long as the workload is estimated to take now. Several end when they end, and so
+    does one with another node count than the estimate is of.
     """
     offered = {offer.key: offer for offer in catalog.offers}
     wanted = dict.fromkeys(segment.offer for segment in held)
@@ -160,9 +161,9 @@ def price(held: Sequence[Segment], request: Request, catalog: Catalog, signal: S
     estimates, missed = estimate(request, catalog, signal, [offered[key] for key in wanted])
     if missed:
         return missed[0][1]
-    return (
-        _window(held[0], request, estimates) if len(held) == 1 else _course(held, request, catalog, estimates)
-    )
+    if len(held) == 1 and held[0].nodes == request.nodes:
+        return _window(held[0], request, estimates)
+    return _course(held, request, catalog, estimates)
 
 
 def _late(end_s: int, deadline_s: int | None) -> Miss | None:

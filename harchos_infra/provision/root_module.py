@@ -100,6 +100,7 @@ def _local_hub(spec: HubSpec) -> dict[str, str | float]:
         "directory": str(spec.machine),
         "python": str(spec.python),
         "agent": str(spec.agent),
+        "nodes": spec.nodes,
         "ready_timeout_s": spec.ready_timeout_s,
         "stop_grace_s": spec.stop_grace_s,
     }

@@ -70,7 +70,8 @@ class Realised:
     """What the run really took, up to `as_of`.
 
     `kwh` includes PUE and is None where nothing was metered. `start` and `finish` are on the run's own
-    clock; `finish` is None while a hub lives. `hub_s` counts each hub's life, once per node.
+    clock; `finish` is None while a hub lives. `hub_s` counts each hub's life, once per node, and `metered_s`
+    what of it was metered.
     """
 
     kwh: float | None
@@ -82,7 +83,6 @@ class Realised:
     finish: datetime | None
     hub_s: float
     metered_s: float
-    lived_s: float
     meters: tuple[Meter, ...]
     gaps: tuple[Gap, ...]
 
@@ -95,7 +95,7 @@ class Realised:
     @property
     def coverage(self) -> float | None:
         """Share of the hubs' lives that was metered; None where no hub lived."""
-        return self.metered_s / self.lived_s if self.lived_s > 0 else None
+        return self.metered_s / self.hub_s if self.hub_s > 0 else None
 
     @property
     def duration_s(self) -> float | None:
@@ -213,7 +213,6 @@ def _realised(record: RunRecord, hubs: tuple[HubAccount, ...], planned: Planned)
         finish=None if alive else max((hub.ended for hub in hubs), default=None),
         hub_s=fsum(hub.lived_s * hub.span.nodes for hub in hubs),
         metered_s=fsum(hub.metered_s for hub in hubs),
-        lived_s=fsum(hub.lived_s for hub in hubs),
         meters=_meters(record.measurements),
         gaps=tuple(gap for hub in hubs for gap in hub.gaps),
     )

@@ -93,7 +93,7 @@ def _realised(account: Account) -> dict[str, Any]:
         "cost": _cost(r.cost),
         "meters": [{"basis": m.basis, "by": m.by, "kwh": m.kwh, "seconds": m.seconds} for m in r.meters],
         "coverage": {
-            "livedS": r.lived_s,
+            "livedS": r.hub_s,
             "meteredS": r.metered_s,
             "share": r.coverage,
             "gaps": [_gap(gap) for gap in r.gaps],

@@ -114,8 +114,19 @@ def metered(
 ) -> tuple[float, tuple[Gap, ...]]:
     """Return the seconds of the hub's life until `end` that are covered by measurements, and the gaps.
 
-    Overlapping measurements cover their union once.
+    Each node counts by itself; overlapping measurements of one cover their union once.
     """
+    by_node: list[list[Measurement]] = [[] for _ in range(hub.nodes)]
+    for measurement in measurements:
+        by_node[measurement.node].append(measurement)
+    found = [_metered_node(hub, node, end, part) for node, part in enumerate(by_node)]
+    return sum(covered for covered, _ in found), tuple(gap for _, gaps in found for gap in gaps)
+
+
+def _metered_node(
+    hub: HubSpan, node: int, end: datetime, measurements: Iterable[Measurement]
+) -> tuple[float, list[Gap]]:
+    name = f"{hub.hub}-n{node}" if node else hub.hub
     spans = sorted((m.at - timedelta(seconds=m.seconds), m.at) for m in measurements)
     covered, gaps, reached = 0.0, [], hub.created_at
     for start, stop in spans:
@@ -124,9 +135,9 @@ def metered(
             continue
         if start > reached:
             where = "before the first measurement" if not covered else "between measurements"
-            gaps.append(Gap(hub.hub, reached, start, where))
+            gaps.append(Gap(name, reached, start, where))
         covered += (stop - start).total_seconds()
         reached = stop
     if end > reached:
-        gaps.append(Gap(hub.hub, reached, end, "after the last measurement" if covered else "never measured"))
-    return covered, tuple(gap for gap in gaps if gap.seconds >= GAP_TOLERANCE_S)
+        gaps.append(Gap(name, reached, end, "after the last measurement" if covered else "never measured"))
+    return covered, [gap for gap in gaps if gap.seconds >= GAP_TOLERANCE_S]

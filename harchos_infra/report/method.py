@@ -53,7 +53,7 @@ def caveats(record: RunRecord, account: Account) -> list[str]:
         share = "" if realised.coverage is None else f" ({percent(realised.coverage)} metered)"
         lost = sum(gap.seconds for gap in realised.gaps)
         said.append(
-            f"{duration(lost)} of the hubs' {duration(realised.lived_s)} had no meter{share}: "
+            f"{duration(lost)} of the hubs' {duration(realised.hub_s)} had no meter{share}: "
             "realised energy is a lower bound"
         )
     if realised.kwh_without_intensity > 0:

@@ -224,15 +224,18 @@ def _is_measured(row: Row, column: str) -> bool:
     return measured_s > 0 and measured_s >= MEASURED_SHARE * metered_s
 
 
-def hub_figures(status: Mapping[str, Any], rows: Iterable[Mapping[Any, Any]]) -> dict[str, Any]:
+def hub_figures(
+    status: Mapping[str, Any], rows: Iterable[Mapping[Any, Any]], *, comparable: bool = True
+) -> dict[str, Any]:
     """Return what a hub took, as columns of its row: from its last status and its measurements.
 
-    Times of a job that was started more than once are left out: they hold what failed before.
+    Times of a job that was started more than once are left out: they hold what failed before. So are those of
+    one that is not `comparable`: with other nodes than estimates are of.
     """
     measurements = list(rows)
     measured = [m for m in measurements if m["basis"] == "measured"]
     gpus = [m for m in measurements if "nvml" in m["by"].split("+") and m["gpu_joules"] is not None]
-    once = status.get("attempt") == 1
+    once = status.get("attempt") == 1 and comparable
     return {
         "job_started_at": _seconds(status.get("job_started_at")) if once else None,
         "job_finished_at": _seconds(status.get("finished_at")) if once else None,

@@ -8,42 +8,47 @@ from pathlib import Path
 from typing import Any
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.hub.files import Item
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.outputs import put_out
 from harchos_infra.hub.series import read_series
+from harchos_infra.runs.logs import prefixed
 
 
-def collect(boxes: Sequence[Mailbox], directory: Path) -> list[dict[str, Any]]:
+def collect(hubs: Sequence[Sequence[Mailbox]], directory: Path) -> list[dict[str, Any]]:
     """Copy outputs (checked against their manifest), logs and power; returns the manifest of the outputs.
 
-    `boxes` are in order of time. Each hub goes on with the outputs of the one before, so that the last to
-    store any has them all; logs and power follow on each other. Doing it again gives the same files. A file
-    whose checksum differs is an error: nothing torn is kept.
+    `hubs` are in order of time, each the mailboxes of its nodes. Each hub goes on with the outputs of the one
+    before, so that the last to store any has them all; logs and power follow on each other, those of a hub's
+    nodes one after the other. Doing it again gives the same files. A file whose checksum differs is an error:
+    nothing torn is kept.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    manifest: list[dict[str, Any]] = []
-    for box in reversed(boxes):
-        found = box.get_json("outputs.json")
-        if found is not None:
-            manifest = found
-            _copy_outputs(box, manifest, directory / "outputs")
-            break
-    _write(directory / "logs.txt", _joined(boxes, "logs", ".log"))
-    _write(directory / "power.jsonl", _joined(boxes, "power", ".jsonl"))
-    return manifest
+    found = next((found for boxes in reversed(hubs) if (found := put_out(boxes)) is not None), [])
+    for box, name, item in found:
+        _copy_output(box, name, item, directory / "outputs")
+    _write(directory / "logs.txt", b"".join(_logs(boxes) for boxes in hubs))
+    _write(
+        directory / "power.jsonl",
+        b"".join(_joined(box, "power", ".jsonl") for boxes in hubs for box in boxes),
+    )
+    return [item.to_json() for _, _, item in found]
 
 
-def _copy_outputs(box: Mailbox, manifest: list[dict[str, Any]], directory: Path) -> None:
-    for entry in manifest:
-        content = box.get(f"outputs/{entry['path']}") or b""
-        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise HarchosError(
-                f"output {entry['path']!r} of {box.hub} does not match its checksum", hint="try again"
-            )
-        _write(directory / entry["path"], content)
+def _copy_output(box: Mailbox, name: str, item: Item, directory: Path) -> None:
+    content = box.get(name) or b""
+    if hashlib.sha256(content).hexdigest() != item.sha256:
+        raise HarchosError(f"output {item.path!r} of {box.hub} does not match its checksum", hint="try again")
+    _write(directory / item.path, content)
 
 
-def _joined(boxes: Sequence[Mailbox], folder: str, suffix: str) -> bytes:
-    return b"".join(chunk for box in boxes for chunk in read_series(box, folder, suffix))
+def _logs(boxes: Sequence[Mailbox]) -> bytes:
+    texts = (_joined(box, "logs", ".log") for box in boxes)
+    return b"".join(prefixed(text, node, len(boxes)) for node, text in enumerate(texts))
+
+
+def _joined(box: Mailbox, folder: str, suffix: str) -> bytes:
+    return b"".join(read_series(box, folder, suffix))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from harchos_infra.hub.checkpoints import file_name, generations, publish, read_manifest
 from harchos_infra.hub.files import DamagedError, Item
 from harchos_infra.hub.mailbox import COPY_BYTES, Mailbox, MailboxError
+from harchos_infra.hub.outputs import put_out
 
 _SMALL_BYTES = 8 << 20
 
@@ -15,44 +17,45 @@ _SMALL_BYTES = 8 << 20
 def handover(source: Mailbox, target: Mailbox) -> int | None:
     """Copy the newest valid generation to another hub's mailbox; return the number that is newest there.
 
-    None if neither has one. Between mailboxes in one bucket the store copies, and sizes are checked; else the
-    bytes pass through here in pieces, and their SHA-256 is checked. The manifest is written last: a copy that
-    was interrupted counts for nothing and is made again by the next call; one that was finished is not.
-    Raises MailboxError if either is out of reach.
+    None if neither has one. What several nodes wrote then lies in one place, for all nodes of the next.
+    Between mailboxes in one bucket the store copies, and sizes are checked; else the bytes pass through here
+    in pieces, and their SHA-256 is checked. The manifest is written last: a copy that was interrupted counts
+    for nothing and is made again by the next call; one that was finished is not. Raises MailboxError if
+    either is out of reach.
     """
     there = _newest(target)
     for number in generations(source):
         if there is not None and there >= number:
             break
         try:
-            items = read_manifest(source, number)
-            if items is None:
+            files = read_manifest(source, number)
+            if files is None:
                 continue
-            for item in items:
-                name = file_name(number, item.path)
-                _copy(source, target, name, name, item)
+            for file in files:
+                box, name = file.lies(source, number)
+                _copy(box, target, name, file_name(number, file.item.path), file.item)
         except DamagedError:
             continue
-        publish(target, number, items)
+        publish(target, number, [replace(file, part=None) for file in files])
         return number
     return there
 
 
-def handover_outputs(source: Mailbox, target: Mailbox) -> bool:
+def handover_outputs(sources: Sequence[Mailbox], target: Mailbox) -> bool:
     """Copy what the job has put out so far to `carried/`, its manifest last; return whether there was any.
 
-    Raises MailboxError if a file is not what the manifest says.
+    `sources` are the mailboxes of all nodes of a hub. Raises MailboxError if a file is not what the manifest
+    says.
     """
-    manifest = source.get_json("outputs.json")
-    if manifest is None:
+    found = put_out(sources)
+    if found is None:
         return False
-    for entry in manifest:
-        item = Item(entry["path"], entry["bytes"], entry["sha256"])
+    for source, name, item in found:
         try:
-            _copy(source, target, f"outputs/{item.path}", f"carried/{item.path}", item)
+            _copy(source, target, name, f"carried/{item.path}", item)
         except DamagedError as error:
             raise MailboxError(f"{source.hub}: {error}") from error
-    target.put_json("carried.json", manifest)
+    target.put_json("carried.json", [item.to_json() for _, _, item in found])
     return True
 
 

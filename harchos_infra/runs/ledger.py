@@ -255,17 +255,17 @@ class Ledger:
     # measurements
 
     def add_measurements(
-        self, lease: Lease, rows: Sequence[Mapping[str, Any]], *, hub: str, read: int
+        self, lease: Lease, rows: Sequence[Mapping[str, Any]], *, hub: str, read: Sequence[int]
     ) -> None:
-        """Store measurements of a hub; one already stored (same time) is left as it is.
+        """Store measurements of a hub; one already stored (same node and time) is left as it is.
 
-        `read`: how many objects of its power they were read from, the earlier ones included.
+        `read`: how many objects of each node's power they were read from, the earlier ones included.
         """
         if not rows:
             return
         with self.database.write() as db:
             self._set(db, lease, {})
-            db.execute(update(schema.hub).where(schema.hub.c.hub == hub).values(power_read=read))
+            db.execute(update(schema.hub).where(schema.hub.c.hub == hub).values(powers_read=list(read)))
             db.execute(insert_new(db, schema.measurement), [dict(row) for row in rows])
 
     def measurements(self, hub: str) -> list[RowMapping]:
@@ -339,7 +339,9 @@ class Ledger:
             finished_at=_time(row["finished_at"]) if row["finished_at"] else None,
             hubs=tuple(_span(row, h) for h in hubs),
             measurements=tuple(
-                Measurement(m["hub"], _time(m["at"]), m["seconds"], m["joules"], m["basis"], m["by"])
+                Measurement(
+                    *(m["hub"], _time(m["at"]), m["seconds"], m["joules"], m["basis"], m["by"], m["node"])
+                )
                 for m in measured
             ),
             intensities=row["intensities"],

@@ -7,27 +7,35 @@ from typing import Any
 
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.runs.ledger import Ledger
-from harchos_infra.runs.mailboxes import hub_box
+from harchos_infra.runs.mailboxes import hub_box, node_boxes_of
 
 
 class LogTail:
-    """Reads each chunk of a run's log once; from a mailbox out of reach, nothing until it is back."""
+    """Reads each chunk of a run's log once; from a mailbox out of reach, nothing until it is back.
+
+    Lines of a hub of several nodes begin with the node's mark, `[n0] `; one that has only begun
+    waits for its end until the next call.
+    """
 
     def __init__(self, ledger: Ledger, run: str) -> None:
         self._ledger, self._run = ledger, run
         self._hub = 0
-        self._next = 1
+        self._next: dict[int, int] = {}
+        self._begun: dict[int, bytes] = {}
 
     def read(self) -> bytes:
         """Return what has been written since the last call."""
         chunks: list[bytes] = []
-        boxes = [hub_box(hub) for hub in self._ledger.hubs(self._run)]
+        hubs = [node_boxes_of(hub) for hub in self._ledger.hubs(self._run)]
         with suppress(MailboxError):
-            while self._hub < len(boxes):
-                self._read_hub(boxes[self._hub], chunks)
-                if self._hub == len(boxes) - 1:
+            while self._hub < len(hubs):
+                last = self._hub == len(hubs) - 1
+                for node, box in enumerate(hubs[self._hub]):
+                    self._read_node(box, node, len(hubs[self._hub]), chunks, is_over=not last)
+                if last:
                     break
-                self._hub, self._next = self._hub + 1, 1
+                self._hub += 1
+                self._next, self._begun = {}, {}
         return b"".join(chunks)
 
     def status(self) -> dict[str, Any]:
@@ -37,7 +45,25 @@ class LogTail:
             return (hubs and hub_box(hubs[-1]).get_json("status.json")) or {}
         return {}
 
-    def _read_hub(self, box: Mailbox, chunks: list[bytes]) -> None:
-        while (chunk := box.get(f"logs/{self._next:08d}.log")) is not None:
-            chunks.append(chunk)
-            self._next += 1
+    def _read_node(self, box: Mailbox, node: int, nodes: int, chunks: list[bytes], *, is_over: bool) -> None:
+        before = self._next.setdefault(node, 1)
+        while (chunk := box.get(f"logs/{self._next[node]:08d}.log")) is not None:
+            self._begun[node] = self._begun.get(node, b"") + chunk
+            self._next[node] += 1
+        text, begun = self._begun.pop(node, b""), b""
+        if nodes > 1 and not is_over and self._next[node] > before:
+            whole, newline, begun = text.rpartition(b"\n")
+            text = whole + newline
+        if begun:
+            self._begun[node] = begun
+        chunks.append(prefixed(text, node, nodes))
+
+
+def prefixed(text: bytes, node: int, nodes: int) -> bytes:
+    """Return a node's log with its mark before each line; as it is where there is only one node."""
+    if nodes == 1:
+        return text
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        lines[-1] += b"\n"
+    return b"".join(b"[n%d] " % node + line for line in lines)

@@ -7,6 +7,7 @@ from typing import Any
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.nodes import node_boxes
 from harchos_infra.settings import Settings, home
 
 JOB = "job"
@@ -43,8 +44,13 @@ def with_hubs() -> frozenset[str]:
 
 
 def hub_box(hub: Mapping[Any, Any]) -> Mailbox:
-    """Return the mailbox of a hub's row."""
+    """Return the mailbox of a hub's row, which is that of its node 0."""
     return Mailbox(hub["mailbox"], hub["run"], hub["hub"])
+
+
+def node_boxes_of(hub: Mapping[Any, Any]) -> list[Mailbox]:
+    """Return the mailboxes of the nodes of a hub's row; that of node 0 is the hub's."""
+    return node_boxes(hub_box(hub), hub["place"]["nodes"])
 
 
 def job_box(run: str) -> Mailbox:

@@ -39,7 +39,7 @@ from harchos_infra.runs.collect import collect
 from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
-from harchos_infra.runs.mailboxes import hub_box, mailbox_root
+from harchos_infra.runs.mailboxes import hub_box, mailbox_root, node_boxes_of
 from harchos_infra.runs.metrics import NAME, read_metrics
 from harchos_infra.runs.rented import is_rented
 from harchos_infra.runs.replan import Replanner, begun_workload
@@ -47,7 +47,7 @@ from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
 from harchos_infra.runs.stage import forget_secrets, stage_hub
 from harchos_infra.runs.submit import ttl_s
-from harchos_infra.runs.verdict import Verdict, lost, of_status
+from harchos_infra.runs.verdict import AGENT_KILLED, Verdict, lost, of_status
 from harchos_infra.settings import home
 
 POLL_S = 0.5
@@ -90,7 +90,7 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._provisioner = Provisioner()
-        self._powers_read: dict[str, int] = {}
+        self._powers_read: dict[str, list[int]] = {}
         self._beats: dict[str, tuple[int, datetime]] = {}
         self._told: set[tuple[str, str]] = set()
         self.hurry = False
@@ -206,7 +206,7 @@ class Reconciler:
             self._ask(box, "stop", run["reason"])
         elif leaves is not None and now >= leaves:
             self._ask(box, "checkpoint", _until_when(run))
-        self._read_power(lease, box, hub)
+        self._read_power(lease, hub)
         status = box.get_json("status.json") or {}
         self._tell(lease, hub, status)
         verdict = self._observe(run, hub, box, status)
@@ -254,7 +254,8 @@ class Reconciler:
             )
             self._report(*gone)
         for hub in self._ledger.hubs(run["id"])[-1:]:
-            hub_box(hub).delete("secrets.json")
+            for box in node_boxes_of(hub):
+                box.delete("secrets.json")
         if run["outcome"] is None:
             return self._go_on(lease, run)
         forget_secrets(run, self._ledger.hubs(run["id"]))
@@ -282,7 +283,7 @@ class Reconciler:
             return self._enter(lease, "destroy", reason, outcome="failed", reason=reason)
         behind = run["segments"][: run["segment"] + (0 if run["interruption"] == "refused" else 1)]
         first = chosen.segments[0]
-        where = f"{first.provider}/{first.region} {first.instance_type} from {first.start:%Y-%m-%d %H:%M} UTC"
+        where = f"{segment.place(run, encode(first))} from {first.start:%Y-%m-%d %H:%M} UTC"
         return self._enter(
             lease,
             "wait",
@@ -297,18 +298,18 @@ class Reconciler:
 
     def _collect(self, lease: Lease, run: RowMapping) -> float:
         hubs = self._ledger.hubs(run["id"])
-        boxes = [hub_box(hub) for hub in hubs]
         units: dict[str, float] = {}
-        for hub, box in zip(hubs, boxes, strict=True):
-            self._read_power(lease, box, hub)
-            status = box.get_json("status.json") or {}
-            served = status.get("units") or {}
+        for hub in hubs:
+            self._read_power(lease, hub)
+            status = hub_box(hub).get_json("status.json") or {}
+            served = _units(hub)
             if run["type"] in SERVICE_TYPES:
                 served = {unit: units.get(unit, 0.0) + count for unit, count in served.items()}
             units |= served
             measurements = self._ledger.measurements(hub["hub"])
-            self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
-        outputs = collect(boxes, home() / "runs" / run["id"])
+            figures = hub_figures(status, measurements, comparable=self._has_least_nodes(run, hub))
+            self._ledger.update_hub(lease, hub["hub"], **figures)
+        outputs = collect([node_boxes_of(hub) for hub in hubs], home() / "runs" / run["id"])
         metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
         self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
         many = "file" if len(outputs) == 1 else "files"
@@ -390,7 +391,7 @@ class Reconciler:
         }
         if not runs:
             moved["ttl_s"] = self._ttl_s(run, first)
-        where = f"{first.provider}/{first.region} {first.instance_type}"
+        where = segment.place(run, encode(first))
         since = "now" if runs else f"{segment.begins(run):%Y-%m-%d %H:%M}"
         detail = (
             f"{move.expected}: from {segment.place(run)} at {since} "
@@ -430,6 +431,11 @@ class Reconciler:
         spec = self._ledger.plan(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
 
+    def _has_least_nodes(self, run: RowMapping, hub: RowMapping) -> bool:
+        """Tell whether a hub has as many nodes as the estimates of its work are of."""
+        scaling = self._ledger.plan(run["id"])["workload"]["spec"].get("scaling")
+        return not scaling or bool(hub["place"]["nodes"] == scaling.get("minNodes", 1))
+
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
         return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)
 
@@ -446,26 +452,51 @@ class Reconciler:
             return Verdict("stopped", "interrupted twice")
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
             return Verdict("expired", "the hub outlived its TTL without saying so")
+        boxes = node_boxes_of(hub)
+        for node, box in enumerate(boxes):
+            why = self._lost_node(run, hub, node, box, now)
+            if why is not None:
+                which = "the hub" if len(boxes) == 1 else f"node {node}"
+                return lost(f"{which} {why}", resumes=self._resumes(run))
+        return None
+
+    def _lost_node(
+        self, run: RowMapping, hub: RowMapping, node: int, box: Mailbox, now: datetime
+    ) -> str | None:
+        """Say why a node of a hub is lost, None while it may live: without all of them none can go on."""
+        if node:
+            status = box.get_json("status.json") or {}
+            reason = status.get("reason") or ""
+            if status.get("phase") in ENDED and AGENT_KILLED.match(reason):
+                return f"was lost: {reason}"
         heartbeat = box.get_json("heartbeat.json")
-        silent_s = (now - self._last_beat(hub, heartbeat, now)).total_seconds()
+        silent_s = (now - self._last_beat(hub, box, heartbeat, now)).total_seconds()
         patience = RENTED if is_rented(run, hub["place"]) else LOCAL
         if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
-        if silent_s > patience.hung_s or not self._is_alive(run, hub):
-            return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
+        if silent_s > patience.hung_s or not self._is_alive(run, hub, node):
+            return f"has been silent for {silent_s:.0f} s"
         return None
 
-    def _last_beat(self, hub: RowMapping, heartbeat: Mapping[str, Any] | None, now: datetime) -> datetime:
+    def _last_beat(
+        self, hub: RowMapping, box: Mailbox, heartbeat: Mapping[str, Any] | None, now: datetime
+    ) -> datetime:
         """Return when the heart was first seen to have beaten as often as now: the hub's clock may be off."""
         if heartbeat is None:
             return datetime.fromtimestamp(hub["created_at"], UTC)
-        seen = self._beats.get(hub["hub"])
+        seen = self._beats.get(box.hub)
         if seen is None or seen[0] != heartbeat["seq"]:
-            seen = self._beats[hub["hub"]] = (heartbeat["seq"], now)
+            seen = self._beats[box.hub] = (heartbeat["seq"], now)
         return seen[1]
 
-    def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:
-        return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=hub["hub"]))
+    def _is_alive(self, run: RowMapping, hub: RowMapping, node: int) -> bool:
+        """Tell whether a node's machine is there; a cloud's listing tells how many there are, not which."""
+        nodes = hub["place"]["nodes"]
+        if is_rented(run, hub["place"]) and nodes > 1:
+            listed = _cloud(run, hub["place"]).list(hub=hub["hub"])
+            return sum(resource.kind == "instance" for resource in listed) >= int(nodes)
+        name = hub["hub"] if nodes == 1 else f"{hub['hub']}-n{node}"
+        return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=name))
 
     def _tell(self, lease: Lease, hub: RowMapping, status: Mapping[str, Any]) -> None:
         news = {
@@ -485,13 +516,15 @@ class Reconciler:
             grace = "at once" if self.hurry else "and may save its work"
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
-    def _read_power(self, lease: Lease, box: Mailbox, hub: RowMapping) -> None:
+    def _read_power(self, lease: Lease, hub: RowMapping) -> None:
         rows: list[dict[str, Any]] = []
-        name = hub["hub"]
-        read = self._powers_read.get(name, hub["power_read"])
-        for chunk in read_series(box, "power", ".jsonl", first=read + 1):
-            rows += [_measurement(name, json.loads(line)) for line in chunk.splitlines()]
-            read += 1
+        name, boxes = hub["hub"], node_boxes_of(hub)
+        read = list(self._powers_read.get(name, hub["powers_read"]))
+        read += [0] * (len(boxes) - len(read))
+        for node, box in enumerate(boxes):
+            for chunk in read_series(box, "power", ".jsonl", first=read[node] + 1):
+                rows += [_measurement(name, node, json.loads(line)) for line in chunk.splitlines()]
+                read[node] += 1
         self._ledger.add_measurements(lease, rows, hub=name, read=read)
         self._powers_read[name] = read
 
@@ -565,13 +598,22 @@ def _until_when(run: RowMapping) -> str:
     return f"its segment ends; it goes on at {segment.place(run, after)} from {start:%Y-%m-%d %H:%M} UTC"
 
 
+def _units(hub: RowMapping) -> dict[str, float]:
+    """Return the units that a hub's nodes reported; of one unit, what the last of them did."""
+    units: dict[str, float] = {}
+    for box in node_boxes_of(hub):
+        units |= (box.get_json("status.json") or {}).get("units") or {}
+    return units
+
+
 def _cloud(run: RowMapping, place: Mapping[str, Any]) -> Cloud:
     return cloud("local" if run["rehearsal"] else place["provider"])
 
 
-def _measurement(hub: str, line: Mapping[str, Any]) -> dict[str, Any]:
+def _measurement(hub: str, node: int, line: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "hub": hub,
+        "node": node,
         "at": datetime.fromisoformat(line["at"]).timestamp(),
         "seconds": line["seconds"],
         "joules": line["joules"],

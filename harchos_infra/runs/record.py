@@ -40,7 +40,7 @@ class HubSpan:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Energy of one hub over `seconds` ending at `at` (real UTC), before PUE."""
+    """Energy of one node of a hub over `seconds` ending at `at` (real UTC), before PUE."""
 
     hub: str
     at: datetime
@@ -49,6 +49,7 @@ class Measurement:
     basis: str
     """`measured` or `modelled`."""
     by: str
+    node: int = 0
 
 
 @dataclass(frozen=True, slots=True)

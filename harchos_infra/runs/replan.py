@@ -1,6 +1,6 @@
 """Planning a run again on what is known by now: same workload, catalogue, signal and deadline.
 
-It stays within what this version runs: hubs of one node, on clouds that hubs can be made on.
+It stays within what this version runs: on clouds that hubs can be made on, without a power limit.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from harchos_infra.runs.calibration import read_calibration
 from harchos_infra.runs.catalog import catalog_for
 from harchos_infra.runs.mailboxes import with_hubs
 from harchos_infra.runs.rest import Worked, rest, spent
+from harchos_infra.runs.submit import loses_work
 from harchos_infra.workload.document import Workload
 
 OTHER_KIND = "the best schedule now is of a kind that this version does not run"
@@ -78,7 +79,7 @@ class Replanner:
             policy=self._policy(),
             runs=runs,
         )
-        if isinstance(decision, Move) and not _can_be_run(decision.to.segments):
+        if isinstance(decision, Move) and not self._can_be_run(decision.to.segments):
             return Stay(OTHER_KIND)
         return decision
 
@@ -93,9 +94,13 @@ class Replanner:
         )
         if again.chosen is None:
             raise HarchosError(f"no other candidate is left: {again.nearest_miss}")
-        if not _can_be_run(again.chosen.segments):
+        if not self._can_be_run(again.chosen.segments):
             raise HarchosError(OTHER_KIND)
         return again.chosen
+
+    def _can_be_run(self, segments: Sequence[Segment]) -> bool:
+        limited = any(segment.gpu_limit_watts is not None for segment in segments)
+        return not limited and not loses_work(segments, self._plan["workload"]["spec"])
 
     def _policy(self) -> LoadedPolicy | None:
         """Return the policy that the run was accepted under, less what its hubs have cost."""
@@ -110,10 +115,6 @@ class Replanner:
         asked = self._plan["inputs"]["signal"].get("forecast", {}).get("asked")
         signal = with_forecast(parse_signal(self._signal), asked, self._now)
         return left, measured, catalog.without(self._failed), signal
-
-
-def _can_be_run(segments: Sequence[Segment]) -> bool:
-    return all((s.nodes, s.gpu_limit_watts) == (1, None) for s in segments)
 
 
 def begun_workload(plan: Mapping[str, Any], *, rehearsal: bool = False) -> Workload:

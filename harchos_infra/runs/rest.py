@@ -2,6 +2,9 @@
 
     share left = 1 - sum over its hubs of (time worked / time that the whole work is estimated to take there)
 
+with, of a hub that has other nodes than the estimate is of, the time worked times the ratio of their
+throughputs.
+
 Time is that of the run's own clock, from the job's start (without restarting) to the checkpoint that the next
 hub goes on from: what was done after it is done again. Progress is taken to be even over the run time.
 
@@ -52,8 +55,17 @@ def left_share(
         offer = offers.get(_key(part.place))
         whole_s = None if offer is None else request.reserved_s(offer)
         if whole_s:
-            share -= part.seconds / whole_s
+            share -= part.seconds * _faster(workload, part.place["nodes"]) / whole_s
     return max(share, LEAST_SHARE)
+
+
+def _faster(workload: Workload, nodes: int) -> float:
+    """Return by what factor so many nodes do more than the least number, which estimates are of."""
+    scaling = workload.spec.scaling
+    if scaling is None or not scaling.throughput:
+        return 1.0
+    at = min(max(nodes - scaling.min_nodes, 0), len(scaling.throughput) - 1)
+    return scaling.throughput[at] / scaling.throughput[0]
 
 
 def rest(

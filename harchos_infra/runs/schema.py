@@ -106,7 +106,7 @@ hub = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("gone_at", Float),
-    Column("power_read", Integer, nullable=False, server_default="0"),
+    Column("powers_read", JSON, nullable=False, server_default="[]"),
     Column("job_started_at", Float),
     Column("job_finished_at", Float),
     Column("metered_s", Float),
@@ -149,13 +149,14 @@ measurement = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("hub", String, ForeignKey("hub.hub"), nullable=False, index=True),
+    Column("node", Integer, nullable=False, server_default="0"),
     Column("at", Float, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("joules", Float, nullable=False),
     Column("gpu_joules", Float),
     Column("basis", String, nullable=False),
     Column("by", String, nullable=False),
-    UniqueConstraint("hub", "at", name="measurement_once"),
+    UniqueConstraint("hub", "node", "at", name="measurement_once"),
 )
 
 forecast_error = Table(

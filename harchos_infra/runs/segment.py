@@ -37,7 +37,8 @@ def offer(segment: Mapping[str, Any]) -> list[str]:
 def place(run: Row, segment: Mapping[str, Any] | None = None) -> str:
     """Return in words where a segment, by default the current one, is."""
     where = segment or current(run)
-    return f"{where['provider']}/{where['region']} {where['instanceType']}"
+    nodes = f"{where['nodes']} x " if where["nodes"] > 1 else ""
+    return f"{where['provider']}/{where['region']} {nodes}{where['instanceType']}"
 
 
 def count(run: Row) -> str:
@@ -46,15 +47,20 @@ def count(run: Row) -> str:
     return f"segment {run['segment'] + 1} of {total}: " if total > 1 else ""
 
 
+def _hub(segment: Mapping[str, Any]) -> list[Any]:
+    return [*offer(segment), segment["nodes"]]
+
+
 def joined(
     held: Mapping[str, Any], ahead: Sequence[Mapping[str, Any]], now: datetime
 ) -> list[Mapping[str, Any]]:
     """Return the schedule of a job that runs in `held` and then follows `ahead`.
 
-    Where that begins at once with the same offer, the job just runs on; else it saves its work now.
+    Where that begins at once with as many nodes of the same offer, the job just runs on; else it saves its
+    work now.
     """
     first, *later = ahead
-    if offer(first) == offer(held) and datetime.fromisoformat(first["start"]) <= now:
+    if _hub(first) == _hub(held) and datetime.fromisoformat(first["start"]) <= now:
         return [{**held, "end": first["end"], "saveS": first["saveS"]}, *later]
     until = now + timedelta(seconds=held["saveS"])
     return [{**held, "end": until.strftime("%Y-%m-%dT%H:%M:%SZ")}, *ahead]

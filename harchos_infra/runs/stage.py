@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harchos_infra.errors import HarchosError
-from harchos_infra.hub.mailbox import MailboxError
+from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.runs import workdir
 from harchos_infra.runs.handover import handover, handover_outputs
 from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.hub_settings import hub_settings
 from harchos_infra.runs.job import for_hub, job_document
-from harchos_infra.runs.mailboxes import hub_box, job_box
+from harchos_infra.runs.mailboxes import hub_box, job_box, node_boxes_of
 from harchos_infra.runs.rented import forget_run_secrets, is_rented, stage_agent, store_run_secrets
 
 if TYPE_CHECKING:
@@ -65,15 +65,36 @@ def forget_secrets(run: Mapping[Any, Any], hubs: Sequence[Mapping[Any, Any]]) ->
 
 
 def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[Mapping[Any, Any]]) -> str:
-    """Bring the job to a hub's mailbox, and the work of the hubs `before`, oldest first, to go on from.
+    """Bring the job to the mailboxes of a hub's nodes, and the work of the hubs `before`, oldest first.
 
-    Returns in words from which checkpoint; nothing where there is none. A hub that lives already has all of
-    it. A hub on a cloud gets the agent, too, and references to its secrets, which go to the store there.
-    Raises MailboxError, HarchosError.
+    That work lies in the hub's own mailbox, from which every node takes it. Returns in words which checkpoint
+    it goes on from; nothing where there is none. A node that lives already has all of it. A hub on a cloud
+    gets the agent, too, and references to its secrets, which go to the store there. Raises MailboxError,
+    HarchosError.
     """
     box, source = hub_box(hub), job_box(run["id"])
-    if box.exists("heartbeat.json"):
-        return ""
+    nodes = [node for node in node_boxes_of(hub) if not node.exists("heartbeat.json")]
+    resumed = _hand_over(box, before) if not box.exists("heartbeat.json") else ""
+    if not nodes:
+        return resumed
+    job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
+    secrets = source.get(_SECRETS)
+    rented = is_rented(run, hub["place"])
+    if rented and secrets is not None:
+        job["secret_refs"] = store_run_secrets(hub_spec(run, hub), json.loads(secrets))
+    packed = source.get(_WORKDIR)
+    for node in nodes:
+        if rented:
+            stage_agent(node, hub_spec(run, hub))
+        elif secrets is not None:
+            node.put(_SECRETS, secrets)
+        if packed is not None:
+            node.put(_WORKDIR, packed)
+        node.put_json(_JOB, job)
+    return resumed
+
+
+def _hand_over(box: Mailbox, before: Sequence[Mapping[Any, Any]]) -> str:
     resumed = ""
     for earlier in reversed(before):
         number = handover(hub_box(earlier), box)
@@ -81,19 +102,6 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
             resumed = f"goes on from checkpoint {number} of {earlier['hub']}"
             break
     for earlier in reversed(before):
-        if handover_outputs(hub_box(earlier), box):
+        if handover_outputs(node_boxes_of(earlier), box):
             break
-    job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
-    secrets = source.get(_SECRETS)
-    if is_rented(run, hub["place"]):
-        spec = hub_spec(run, hub)
-        stage_agent(box, spec)
-        if secrets is not None:
-            job["secret_refs"] = store_run_secrets(spec, json.loads(secrets))
-    elif secrets is not None:
-        box.put(_SECRETS, secrets)
-    packed = source.get(_WORKDIR)
-    if packed is not None:
-        box.put(_WORKDIR, packed)
-    box.put_json(_JOB, job)
     return resumed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
@@ -93,18 +94,26 @@ def check_runs(plan: Plan) -> None:
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
     for segment in plan.chosen.segments:
-        if segment.nodes > 1:
+        if segment.nodes > 1 and plan.workload["spec"]["type"] in SERVICE_TYPES:
             raise HarchosError(
-                f"the plan has {segment.nodes} nodes; this version runs hubs of one",
-                hint="remove `scaling` from the workload, and plan it again"
-                if plan.workload["spec"].get("scaling")
-                else "set replicas to 1",
+                f"the plan has {segment.nodes} nodes; this version runs a service on one",
+                hint="set replicas to 1",
+            )
+        if loses_work(plan.chosen.segments, plan.workload["spec"]):
+            raise HarchosError(
+                "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
+                hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
             )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(
                 f"the plan limits its GPUs to {segment.gpu_limit_watts:g} W; this version sets no limit",
                 hint="remove `powerModes` from the workload, and plan it again",
             )
+
+
+def loses_work(segments: Sequence[Segment], spec: Mapping[str, Any]) -> bool:
+    """Tell whether a schedule changes the number of nodes of a job that has no checkpoint to go on from."""
+    return len({segment.nodes for segment in segments}) > 1 and "checkpoint" not in spec
 
 
 def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, Any]:

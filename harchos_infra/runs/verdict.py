@@ -12,8 +12,8 @@ from harchos_infra.runs.job import SERVICE_TYPES
 SPOT = "spot notice"
 """How the reason of an agent begins that was told to give its machine back."""
 
-AGENT_KILLED = re.compile(r"the agent's (guard|worker) was killed")
-"""How the reason begins of a hub whose job was well, and whose agent was not left alive."""
+AGENT_KILLED = re.compile(r"the agent's (guard|worker) was killed|node [\d, ]+ was lost")
+"""How the reason begins of a hub whose job was well, and whose agents were not all left alive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ def _times(spec: Spec) -> Iterator[Finding]:
     if isinstance(spec.deadline, datetime) and spec.earliest_start and spec.deadline <= spec.earliest_start:
         yield Finding(deadline, "the deadline is not after earliestStart", "raise it", about=(start,))
     shortest = _shortest_hours(spec)
-    if isinstance(spec.deadline, float) and shortest is not None and spec.deadline < shortest:
+    scaled = spec.scaling.throughput if spec.scaling is not None and scales(spec) else ()
+    fastest = max(scaled) / scaled[0] if scaled else 1.0
+    if isinstance(spec.deadline, float) and shortest is not None and spec.deadline * fastest < shortest:
         yield Finding(
             deadline,
             "the deadline is shorter than the duration: no plan can meet it",

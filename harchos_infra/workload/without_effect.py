@@ -46,8 +46,6 @@ def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
         yield ("spec", "networking", "protocol"), "the health check speaks http; the job speaks what it likes"
     if network.tls:
         yield ("spec", "networking", "tls"), "the hub serves the job's port as it is"
-    if network.enable_inter_node:
-        yield ("spec", "networking", "enableInterNode"), "hubs of several nodes come with a later version"
 
 
 def _schedule(spec: Spec) -> Iterator[tuple[Path, str]]:

@@ -22,8 +22,11 @@ def test_plan_says_once_on_standard_error_what_is_written_in_vain(
     assert err.count(f"no effect: {path}:8: spec.runtime: ") == 1
 
 
-def test_a_plan_of_several_nodes_is_not_applied(harchos: Harchos, document: Document, tmp_path: Path) -> None:
-    path = document("  replicas: 2\n  placement: {providers: [local]}\n")
+def test_a_service_on_several_nodes_is_not_applied(
+    harchos: Harchos, document: Document, tmp_path: Path
+) -> None:
+    path = document("  ttl: 30h\n  replicas: 2\n  placement: {providers: [local]}\n")
+    Path(path).write_text(Path(path).read_text().replace("type: batch", "type: dev"))
     assert harchos("config", "set", "local.zone", "DE")[0] == 0
     code, _, err = harchos("apply", path, "--yes")
     assert (code, "2 nodes" in err, "hint: " in err) == (1, True, True), err

@@ -73,3 +73,26 @@ def test_the_whole_run_reaches_97_percent(tmp_path: Path) -> None:
     lines = re.findall(r"^epoch +\d+/30  loss \d\.\d{4}  test accuracy +\d+\.\d\d%  ", printed, re.M)
     assert len(lines) == 30
     assert metrics(hub)["accuracy"] >= 0.97
+
+
+@pytest.mark.slow
+def test_a_training_on_two_processes_is_resumed_by_one(tmp_path: Path) -> None:
+    hub = Hub.at(tmp_path, "training/digits")
+    torchrun = ["torchrun", "--standalone", "--nproc-per-node"]
+    stopped = hub.start([*torchrun, "2", "train_nodes.py", "--epochs", "8"])
+    assert stopped.stdout is not None
+    for line in stopped.stdout:
+        if line.startswith("epoch 1/8"):
+            stopped.send_signal(signal.SIGTERM)
+            break
+    stopped.communicate(timeout=60)
+    assert stopped.returncode != 0
+    assert [path.name for path in hub.checkpoints.iterdir()] == ["digits.pt"]
+    code, printed = hub.run([*torchrun, "1", "train_nodes.py", "--epochs", "8", "--min-accuracy", "0.8"])
+    assert code == 0, printed
+    history = metrics(hub)["history"]
+    assert isinstance(history, list)
+    processes = [epoch["processes"] for epoch in history]
+    assert len(processes) == 8
+    assert processes == sorted(processes, reverse=True)
+    assert set(processes) == {1, 2}

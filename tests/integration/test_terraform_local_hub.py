@@ -170,8 +170,8 @@ def test_progress_is_told_in_order(bench: Bench) -> None:
     Provisioner().create(bench.spec, seen.append)
     done = [event for event in seen if event.type == "apply_complete"]
     assert [(event.address, event.action) for event in done] == [
-        ("module.hub.terraform_data.agent", "create"),
-        ("module.hub.terraform_data.ready", "create"),
+        ("module.hub.terraform_data.agent[0]", "create"),
+        ("module.hub.terraform_data.ready[0]", "create"),
     ]
     assert all(event.elapsed_s is not None for event in done)
 
@@ -205,13 +205,13 @@ def test_terraform_settings_of_the_user_do_not_leak_in(bench: Bench, monkeypatch
 
 def test_a_hub_that_never_becomes_ready_is_still_stopped_by_terraform(bench: Bench) -> None:
     bench.agent_does("never-ready")
-    with pytest.raises(HarchosError, match=r"terraform_data\.ready: .*no heartbeat"):
+    with pytest.raises(HarchosError, match=r"terraform_data\.ready\[0\]: .*no heartbeat"):
         Provisioner().create(replace(bench.spec, ready_timeout_s=0.2))
     assert len(bench.pids()) == 1
 
     seen: list[TerraformEvent] = []
     Provisioner().destroy(bench.spec, seen.append)
-    assert "module.hub.terraform_data.agent" in [e.address for e in seen if e.type == "provision_complete"]
+    assert "module.hub.terraform_data.agent[0]" in [e.address for e in seen if e.type == "provision_complete"]
     assert bench.pids() == []
 
 
@@ -230,7 +230,7 @@ def test_a_hub_whose_agent_was_killed_is_destroyed(bench: Bench) -> None:
 
 def _taint(bench: Bench) -> None:
     subprocess.run(
-        [find_binary().path, "taint", "module.hub.terraform_data.agent"],
+        [find_binary().path, "taint", "module.hub.terraform_data.agent[0]"],
         cwd=bench.spec.workspace,
         env=terraform_environment(),
         check=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby, pairwise
 
 from harchos_infra.report.account import Account
 from harchos_infra.report.figures.figure import Figure
@@ -68,11 +69,17 @@ def power(record: RunRecord, account: Account, width: float, key: str) -> Figure
 
 
 def _draws(record: RunRecord) -> Iterator[_Draw]:
-    """Yield mean power by step; consecutive measurements of one hub and basis are merged."""
-    timed = sorted((m for m in record.measurements if m.seconds > 0), key=lambda m: (m.hub, m.at))
+    """Yield mean power by step; consecutive measurements of a node and basis are merged, nodes added up."""
+    timed = sorted((m for m in record.measurements if m.seconds > 0), key=lambda m: (m.hub, m.node, m.at))
     if not timed:
         return
     least = (max(m.at for m in timed) - min(m.at for m in timed)).total_seconds() / POWER_STEPS
+    for _, of_hub in groupby(timed, key=lambda m: m.hub):
+        nodes = [list(_steps(list(part), least)) for _, part in groupby(of_hub, key=lambda m: m.node)]
+        yield from nodes[0] if len(nodes) == 1 else _sum(nodes)
+
+
+def _steps(timed: list[Measurement], least: float) -> Iterator[_Draw]:
     group: list[Measurement] = []
     for m in timed:
         if group and not (_follows(group[-1], m) and sum(g.seconds for g in group) < least):
@@ -80,6 +87,16 @@ def _draws(record: RunRecord) -> Iterator[_Draw]:
             group = []
         group.append(m)
     yield _mean(group)
+
+
+def _sum(nodes: list[list[_Draw]]) -> Iterator[_Draw]:
+    """Yield the power of all nodes: measured where all of it is."""
+    marks = sorted({mark for draws in nodes for draw in draws for mark in (draw.start, draw.end)})
+    for start, end in pairwise(marks):
+        there = [draw for draws in nodes for draw in draws if draw.start <= start and end <= draw.end]
+        if there:
+            basis = "measured" if all(draw.basis == "measured" for draw in there) else "modelled"
+            yield _Draw(start, end, sum(draw.watts for draw in there), basis)
 
 
 def _follows(last: Measurement, m: Measurement) -> bool:

@@ -68,6 +68,17 @@ variable "agent" {
   }
 }
 
+variable "nodes" {
+  description = "Number of agents of the hub. Node 0 is the hub itself; node i works as <hub>-n<i> in <directory>-n<i>."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.nodes >= 1 && floor(var.nodes) == var.nodes
+    error_message = "nodes must be a whole number, 1 or more."
+  }
+}
+
 variable "ready_timeout_s" {
   description = "Seconds to wait for the hub's first heartbeat before the apply fails."
   type        = number

@@ -53,6 +53,20 @@ def marks(run: str) -> dict[str, str]:
     return {"HARCHOS_RUN": run, "HARCHOS_HUB": f"{run}-h1", "HARCHOS_EXPIRES": "2026-11-24T06:00:00Z"}
 
 
+def test_a_hubs_nodes_are_found_together_and_each_by_itself(spawn, run) -> None:
+    nodes = [spawn(SLEEP, **{**marks(run), "HARCHOS_HUB": f"{run}-h1{end}"}) for end in ("", "-n1", "-n12")]
+    spawn(SLEEP, **{**marks(run), "HARCHOS_HUB": f"{run}-h11"})
+    ids = [f"{process.pid}:{start_time(process.pid)}" for process in nodes]
+
+    def found(hub: str) -> list[str]:
+        listed = cloud("local").list(hub=f"{run}-{hub}")
+        assert {resource.hub for resource in listed} == {f"{run}-h1"}
+        return [resource.id for resource in listed]
+
+    assert found("h1") == ids
+    assert [found("h1-n0"), found("h1-n1"), found("h1-n12")] == [[each] for each in ids]
+
+
 def test_a_process_is_found_by_the_marks_in_its_environment(spawn, run) -> None:
     process = spawn(SLEEP, **marks(run))
     (found,) = cloud("local").list(hub=f"{run}-h1")

@@ -47,6 +47,10 @@ def test_a_rehearsal_is_a_local_hub_whatever_the_provider() -> None:
     assert hub["expires"] == "2026-11-24T06:00:00Z"
 
 
+def test_a_rehearsal_has_as_many_nodes_as_the_plan() -> None:
+    assert root_module(replace(SPEC, nodes=3))["module"]["hub"]["nodes"] == 3
+
+
 def test_the_root_only_instantiates_a_module() -> None:
     assert set(root_module(SPEC)) == {"//", "terraform", "module", "output"}
     assert root_module(SPEC)["terraform"]["backend"] == {"local": {}}

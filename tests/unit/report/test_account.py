@@ -93,6 +93,19 @@ def test_gaps_in_the_metering_are_named_and_the_coverage_says_how_much_was_meter
     assert realised.coverage == pytest.approx(40 / 120)
 
 
+def test_each_node_is_metered_and_paid_by_itself():
+    hour = timedelta(hours=1)
+    whole = [measurement(START + n * hour, 3600, 0.25, node=node) for node in (0, 1) for n in (1, 2)]
+    hubs = (hub(nodes=2),)
+    both = account(record(hubs=hubs, measurements=tuple(whole))).realised
+    assert both.kwh_before_pue == pytest.approx(1.0)
+    assert both.cost.compute == pytest.approx(2 * 2 * 0.8)
+    assert (both.coverage, both.gaps) == (pytest.approx(1.0), ())
+    half = account(record(hubs=hubs, measurements=tuple(whole[:3]))).realised
+    assert half.coverage == pytest.approx(0.75)
+    assert [(g.hub[-6:], g.where) for g in half.gaps] == [("-h1-n1", "after the last measurement")]
+
+
 def test_a_hub_never_measured_has_unknown_energy_not_none_at_all():
     blind = account(record(measurements=()))
     assert blind.realised.kwh is None

@@ -81,7 +81,7 @@ def rehearsed(ledger):
             }
         ],
         hub=hub,
-        read=1,
+        read=[1],
     )
     return lease
 

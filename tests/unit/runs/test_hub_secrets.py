@@ -14,7 +14,7 @@ from harchos_infra.clouds import gcp_session
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.job import Job
 from harchos_infra.runs.job import job_document
-from harchos_infra.runs.mailboxes import hub_box, job_box
+from harchos_infra.runs.mailboxes import hub_box, job_box, node_boxes_of
 from harchos_infra.runs.stage import forget_secrets, stage_hub
 from harchos_infra.workload.document import Workload
 from support.fake_gcp import PROJECT
@@ -93,6 +93,17 @@ def test_the_hub_gets_a_reference_and_its_bucket_no_value(google: FakeSecretMana
     holding = [p for p in (tmp_path / "bucket").rglob("*") if p.is_file() and VALUE in p.read_text()]
     assert holding == []
     assert not hub_box(hub).exists("secrets.json")
+
+
+def test_every_node_of_a_hub_gets_the_job_and_its_references(
+    google: FakeSecretManager, tmp_path: Path
+) -> None:
+    run, hub = rows(tmp_path)
+    hub["place"]["nodes"] = 2
+    stage_hub(run, hub, [])
+    jobs = [Job.parse(box.get_json("job.json")) for box in node_boxes_of(hub)]
+    assert [job.hub for job in jobs] == [hub["hub"]] * 2
+    assert jobs[0].secret_refs == jobs[1].secret_refs != {}
 
 
 def test_staging_it_again_after_a_crash_changes_nothing(google: FakeSecretManager, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_stale_owner_writes_nothing(ledger: Ledger) -> None:
         lambda: ledger.update_run(stale, phase="done"),
         lambda: ledger.update_hub(stale, "a-1-h1", state="gone"),
         lambda: ledger.intend(stale, "destroy", {}),
-        lambda: ledger.add_measurements(stale, [line], hub="a-1-h1", read=1),
+        lambda: ledger.add_measurements(stale, [line], hub="a-1-h1", read=[1]),
     ):
         with pytest.raises(LeaseLostError):
             write()
@@ -138,10 +138,18 @@ def test_a_measurement_read_twice_counts_once(ledger: Ledger) -> None:
     lease = ledger.add_run(values(), PLAN, owner="first")
     ledger.intend_hub(lease, HUB, ("hub", ""))
     line = {"hub": "a-1-h1", "at": 5.0, "seconds": 2.0, "joules": 3.0, "basis": "measured", "by": "rapl"}
-    ledger.add_measurements(lease, [line, {**line, "at": 7.0}], hub="a-1-h1", read=1)
-    ledger.add_measurements(lease, [line], hub="a-1-h1", read=2)
+    ledger.add_measurements(lease, [line, {**line, "at": 7.0}], hub="a-1-h1", read=[1])
+    ledger.add_measurements(lease, [line], hub="a-1-h1", read=[2])
     assert sum(m.joules for m in ledger.record("a-1").measurements) == 6.0
-    assert ledger.hubs("a-1")[0]["power_read"] == 2, "the next owner reads on from there"
+    assert ledger.hubs("a-1")[0]["powers_read"] == [2], "the next owner reads on from there"
+
+
+def test_measurements_of_two_nodes_at_the_same_moment_both_count(ledger: Ledger) -> None:
+    lease = ledger.add_run(values(), PLAN, owner="first")
+    ledger.intend_hub(lease, HUB, ("hub", ""))
+    line = {"hub": "a-1-h1", "at": 5.0, "seconds": 2.0, "joules": 3.0, "basis": "measured", "by": "rapl"}
+    ledger.add_measurements(lease, [{**line, "node": n} for n in (0, 1)], hub="a-1-h1", read=[1, 1])
+    assert [(m.node, m.joules) for m in ledger.record("a-1").measurements] == [(0, 3.0), (1, 3.0)]
 
 
 def test_a_run_is_named_by_an_unambiguous_prefix(ledger: Ledger) -> None:

@@ -295,13 +295,25 @@ def test_a_schedule_that_this_version_does_not_run_is_not_taken(
 ) -> None:
     run = begin()
     held = decode_segment(run.row()["segments"][0])
-    schedule = Schedule((dataclasses.replace(held, nodes=2),), 0.0, 0.0, 0.0, held.end, {})
+    schedule = Schedule((dataclasses.replace(held, gpu_limit_watts=200.0),), 0.0, 0.0, 0.0, held.end, {})
     monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
     run.step(1.0)
     assert run.said[-1] == (
         "replan",
         "the schedule stays: the best schedule now is of a kind that this version does not run",
     )
+    assert len(run.row()["segments"]) == 1
+
+
+def test_a_job_without_checkpoint_keeps_its_number_of_nodes(
+    begin: Callable[..., Waiting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin()
+    held = decode_segment(run.row()["segments"][0])
+    grown = (held, dataclasses.replace(held, nodes=2))
+    schedule = Schedule(grown, 0.0, 0.0, 0.0, held.end, {})
+    monkeypatch.setattr(replan, "decide_again", lambda *_, **__: Move(schedule, "better", -1.0, -1.0))
+    run.step(1.0)
     assert len(run.row()["segments"]) == 1
 
 

@@ -12,9 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.planner.measured import Calibration
 from harchos_infra.provision.failure import Code, ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
+from harchos_infra.runs.catalog import catalog_for
 from harchos_infra.runs.mailboxes import local_root
+from harchos_infra.runs.replan import begun_workload
+from harchos_infra.runs.rest import Worked, left_share
 from tests.unit.planner.small_world import MIDNIGHT
 from tests.unit.runs.test_replanning import HOUR, Waiting, begin, low
 
@@ -289,3 +293,61 @@ def test_a_cloud_that_refuses_is_not_asked_again(begin: Begin, monkeypatch: pyte
     run = refusing(begin, monkeypatch, "quota")
     row = run.step(24.0)
     assert (row["phase"], row["outcome"]) == ("destroy", "failed")
+
+
+def of_two_nodes(begin: Begin) -> tuple[Running, Mailbox]:
+    job = Running(begin(replicas=2, **PAUSABLE), 24.0)
+    follower = Mailbox(local_root(), job.run.lease.run, f"{job.box.hub}-n1")
+    follower.put_json("heartbeat.json", {"at": "", "seq": 1, "phase": "running"})
+    return job, follower
+
+
+def test_a_hub_lives_while_each_of_its_nodes_does(begin: Begin) -> None:
+    job, follower = of_two_nodes(begin)
+    for beat, hour in ((2, 34.9), (3, 35.0)):
+        follower.put_json("heartbeat.json", {"at": "", "seq": beat, "phase": "running"})
+        assert job.step(hour)["phase"] == "run"
+
+
+def test_a_node_that_falls_silent_takes_the_hub_with_it(begin: Begin) -> None:
+    job, _ = of_two_nodes(begin)
+    assert job.step(34.9)["phase"] == "run"
+    job.saves(1)
+    row = job.step(35.0)
+    assert (row["phase"], row["interruption"]) == ("destroy", "lost")
+    assert any("lost: node 1 has been silent for 360 s" in detail for _, detail in job.run.said)
+
+
+@pytest.mark.parametrize(
+    "reason", ["the agent's worker was killed by SIGKILL", "the agent's guard was killed"]
+)
+def test_a_node_whose_agent_was_killed_takes_the_hub_with_it(begin: Begin, reason: str) -> None:
+    job, follower = of_two_nodes(begin)
+    follower.put_json("status.json", {"phase": "failed", "reason": reason})
+    row = job.step(34.9)
+    assert (row["phase"], row["interruption"]) == ("destroy", "lost")
+
+
+def test_a_hub_whose_leader_has_lost_a_node_is_lost_not_failed(begin: Begin) -> None:
+    job, _ = of_two_nodes(begin)
+    job.says("failed", reason="node 1 was lost: it does not answer")
+    row = job.run.step(34.9)
+    assert (row["phase"], row["interruption"], row["outcome"]) == ("destroy", "lost", None)
+
+
+def test_work_of_more_nodes_counts_for_more(begin: Begin) -> None:
+    scaled = {"minNodes": 1, "maxNodes": 2, "throughput": [1, 1.5]}
+    job = Running(begin(scaling=scaled, **PAUSABLE), 24.0)
+    place = dict(job.run.row()["segments"][0])
+    workload = begun_workload(job.run.ledger.plan(job.run.lease.run))
+    shares = [
+        left_share(
+            workload,
+            catalog_for(workload),
+            Calibration({}),
+            [Worked({**place, "nodes": n}, 36000.0, 0.0)],
+            MIDNIGHT,
+        )
+        for n in (1, 2)
+    ]
+    assert (1 - shares[1]) / (1 - shares[0]) == pytest.approx(1.5)

@@ -32,7 +32,6 @@ def test_replicas_are_nodes_and_the_port_between_them_is_no_service() -> None:
     assert ignored(loaded) == [
         ("spec.runtime", 7),
         ("spec.storage", 16),
-        ("spec.networking.enableInterNode", 25),
         ("spec.networking.port", 26),
     ]
 

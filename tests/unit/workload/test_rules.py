@@ -87,3 +87,10 @@ def test_rules_are_silent_about_a_field_that_is_broken_itself(refusal: Refusal) 
 
 def test_a_job_that_can_be_paused_needs_no_more_than_a_checkpoint(loading: Loading) -> None:
     assert loading("type: training\ncommand: x\ninterruptible: true\ncheckpoint: {}").warnings == ()
+
+
+def test_a_deadline_that_more_nodes_can_meet_is_no_doubt(loading: Loading) -> None:
+    spec = "type: training\ncommand: x\nduration: 6h\ndeadline: 5h\ncheckpoint: {}\n"
+    assert loading(spec + "scaling: {maxNodes: 2, throughput: [1, 1.9]}").warnings == ()
+    (warning,) = loading(spec + "scaling: {maxNodes: 2, throughput: [1, 1.1]}").warnings
+    assert "no plan can meet it" in warning.message

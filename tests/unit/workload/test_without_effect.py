@@ -32,11 +32,6 @@ from support.documents import Loading
         ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  expose: true", "spec.networking.expose", 10),
         ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  tls: true", "spec.networking.tls", 10),
         ("type: dev\ncommand: x\nnetworking:\n  port: 80\n  protocol: grpc", "spec.networking.protocol", 10),
-        (
-            "type: batch\ncommand: x\nnetworking:\n  enableInterNode: true",
-            "spec.networking.enableInterNode",
-            9,
-        ),
     ],
 )
 def test_a_field_that_does_nothing_yet_is_listed_with_its_line(
