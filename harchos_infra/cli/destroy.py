@@ -47,7 +47,7 @@ def finish(ledger: Ledger, lease: Lease) -> None:
     """Drive a run that is to stop to its end."""
     from harchos_infra.cli.progress import drive_and_show
 
-    if drive_and_show(ledger, lease):
+    if drive_and_show(ledger, [lease]):
         note(f"run {lease.run}: {ledger.run(lease.run)['outcome']}, hub gone")
     else:
         note(f"run {lease.run} detached; it still is to stop")

@@ -27,12 +27,14 @@ def make_plan(
     What the document says in vain goes to standard error.
     """
     from harchos_infra.planner.planner import plan
+    from harchos_infra.planner.queue import plan_queue
     from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
 
     loaded = load(path)
     _say_what_is_in_vain(loaded)
-    made = plan(
+    decide = plan if loaded.workload.spec.items is None else plan_queue
+    made = decide(
         loaded.workload,
         catalog=catalog_for(loaded),
         signal=signal,

@@ -429,6 +429,7 @@ class Reconciler:
             rehearsal=run["rehearsal"],
             worked=worked,
             failed={(o[0], o[1], o[2], o[3]) for o in run["failed_offers"]},
+            share_left=self._feed.share_left(run),
         )
 
     def _worked(

@@ -6,13 +6,16 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.hub.items import names
 from harchos_infra.planner.plan import Plan, Segment
+from harchos_infra.planner.queue import hubs_of, of_one_hub
 from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.items import Items
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.stage import stage_run, unstage_run
@@ -43,6 +46,8 @@ class Submission:
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
+    queue: str | None = None
+    """The queue whose items the run does."""
     priority: int = 0
     """Of the runs that wait for a place, a controller starts the highest first."""
 
@@ -69,12 +74,48 @@ def submit(
     """
     plan = submission.plan
     check_runs(plan)
+    document = plan.to_json()
+    return _begin(ledger, submission, document, _hash(document), owner=owner, clock=clock, once=once)
+
+
+def submit_queue(
+    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+) -> list[Lease]:
+    """Record the items of a queue, and the runs that share it: as many as its plan has hubs.
+
+    `once` as of `submit`; the runs carry the identity of the queue's whole plan.
+    """
+    check_runs(submission.plan)
+    workload = submission.loaded.workload
+    items = workload.spec.items
+    assert items is not None
+    queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
+    identity = plan_hash(submission.plan)
+    part = replace(submission, plan=of_one_hub(submission.plan, workload), queue=queue)
+    document = part.plan.to_json()
+    Items(ledger).add(queue, items.names or names(items.total))
+    leases = []
+    for number in range(hubs_of(submission.plan) or 1):
+        alone = once and number == 0
+        leases.append(_begin(ledger, part, document, identity, owner=owner, clock=clock, once=alone))
+    return leases
+
+
+def _begin(
+    ledger: Ledger,
+    submission: Submission,
+    document: dict[str, Any],
+    identity: str,
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool,
+) -> Lease:
     workload = submission.loaded.workload
     now = clock.now()
     run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
     stage_run(submission, run)
-    document = plan.to_json()
-    values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
+    values = {**_first_row(submission, run, now=now), "plan_hash": identity}
     try:
         return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
     except HarchosError:
@@ -142,6 +183,7 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "intensities": {},
         "units": {},
         "outputs": [],
+        "queue": submission.queue,
     }
 
 
