@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from harchos_infra.cli.output import note
-from harchos_infra.cli.queue import claim_queue, follow_queue, say_detached_queue
 from harchos_infra.cli.policy_option import (
     PolicyOption,
     policy_for,
     recorded_with,
     refuse_if_forbidden,
 )
+from harchos_infra.cli.queue import claim_queue, follow_queue, say_detached_queue
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan

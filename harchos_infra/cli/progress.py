@@ -102,7 +102,7 @@ class Progress:
 
 
 def drive_and_show(ledger: Ledger, leases: Sequence[Lease]) -> bool:
-    """Drive a run, or those of a queue, in the foreground and show what happens; returns whether all ended."""
+    """Drive a run, or those of a queue, in the foreground and show it; returns whether all have ended."""
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.clock import RealClock
     from harchos_infra.runs.drive_queue import drive_queue

@@ -83,9 +83,9 @@ class Attempts:
         return "failed", failed
 
     def once(self, attempt: int, more: Mapping[str, str] | None = None) -> Ending | None:
-        """Run the job once; return why it was ended, None if it ended by itself: the status has its exit code.
+        """Run the job once; return why it was ended, None if it ended by itself.
 
-        `more`: what it is told beside its environment.
+        The status then has its exit code. `more`: what it is told beside its environment.
         """
         told = self._gang.begin(attempt)
         if told is None:

@@ -14,7 +14,6 @@ from harchos_infra.hub.files import Item as File
 from harchos_infra.hub.items import Item, Record, Records, assigned, object_name, read_records
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.patience import Patience
-from harchos_infra.hub.status import now
 
 _LOOK_S = 0.25
 _LOOK_REMOTE_S = 2.0

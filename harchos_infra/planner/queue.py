@@ -161,9 +161,7 @@ def _known(measured: Calibration | None, workload: Workload, divided: Workload) 
     if measured is None:
         return None
     work, of = work_sha256(workload), work_sha256(divided)
-    return Calibration(
-        {key._replace(work=of): m for key, m in measured.entries.items() if key.work == work}
-    )
+    return Calibration({key._replace(work=of): m for key, m in measured.entries.items() if key.work == work})
 
 
 def _best(tried: list[_Tried], objective: Objective) -> _Tried:

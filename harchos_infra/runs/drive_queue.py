@@ -20,6 +20,9 @@ from harchos_infra.runs.ledger import LEASE_S, Lease, LeaseLostError, Ledger, Le
 from harchos_infra.runs.logs import LogTail
 from harchos_infra.runs.reconcile import POLL_S, Reconciler
 
+TOLD = 20
+"""How often, about, it is said how far a queue is."""
+
 _Said = SimpleQueue[tuple[str, str, str]]
 
 
@@ -32,7 +35,7 @@ def drive_queue(ledger: Ledger, leases: Sequence[Lease], clock: Clock, observer:
     said: _Said = SimpleQueue()
     queue = ledger.run(leases[0].run)["queue"]
     lanes = [_Lane(ledger, lease, clock, said) for lease in leases]
-    told = ""
+    items, told = Items(ledger), 0
     with heard_interrupts() as interrupts, _renewing(ledger, lanes):
         for lane in lanes:
             lane.start()
@@ -48,10 +51,10 @@ def drive_queue(ledger: Ledger, leases: Sequence[Lease], clock: Clock, observer:
             _hear(said, observer)
             for lane in lanes:
                 observer.log(lane.tail.read())
-            counts = str(Items(ledger).counts(queue))
-            if counts != told:
-                told = counts
-                observer.event("items", counts)
+            counts = items.counts(queue)
+            if counts.done + counts.failed >= told:
+                told = counts.done + counts.failed + max(counts.total // TOLD, 1)
+                observer.event("items", str(counts))
             observer.progress(f"{sum(lane.is_alive() for lane in lanes)} hubs, {counts}", {})
             interrupts.wait(POLL_S)
         for lane in lanes:
@@ -86,9 +89,7 @@ class _Lane(threading.Thread):
         self.has_ended = False
         self.error: Exception | None = None
         self._ledger, self._clock = ledger, clock
-        self._reconciler = Reconciler(
-            ledger, clock, lambda kind, detail: said.put((lease.run, kind, detail))
-        )
+        self._reconciler = Reconciler(ledger, clock, lambda kind, detail: said.put((lease.run, kind, detail)))
         self._said = said
         self._wake, self._left = threading.Event(), threading.Event()
         self._asked = False

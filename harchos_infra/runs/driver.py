@@ -101,6 +101,7 @@ class Interrupts:
         self._wake = threading.Event()
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Hear one, as a signal handler."""
         self.count += 1
         self.is_ctrl_c = number == signal.SIGINT
         self._wake.set()

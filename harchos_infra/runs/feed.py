@@ -67,7 +67,7 @@ class Feed:
             assign(box, wanted)
 
     def verdict(self, run: RowMapping, verdict: Verdict | None) -> Verdict | None:
-        """Return why a hub goes: one that ended well while items wait for nobody else is followed by another."""
+        """Return why a hub goes: where items wait and nobody else is to come, another follows it."""
         if run["queue"] is None or verdict is None or verdict.outcome != "succeeded" or self.is_empty(run):
             return verdict
         if others_begin_later(self._items.runs(run["queue"]), run["id"]):
@@ -102,7 +102,10 @@ class Feed:
             for record in read_records(box) if done else ():
                 name = done.pop(record.index, None)
                 if name is not None:
-                    found += [(box, object_name(name, f.path), replace(f, path=f"{name}/{f.path}")) for f in record.files]
+                    found += [
+                        (box, object_name(name, f.path), replace(f, path=f"{name}/{f.path}"))
+                        for f in record.files
+                    ]
         return found
 
     def units(self, run: RowMapping) -> dict[str, float]:

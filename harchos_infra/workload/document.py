@@ -338,7 +338,7 @@ ItemName = Annotated[
 
 
 class Items(Model):
-    """A queue: the job is run once for each item, on one hub or on several; each item is done exactly once."""
+    """A queue: the job is run once for each item, on one hub or several; each item is done exactly once."""
 
     count: Int | None = Field(default=None, ge=1, le=100_000)
     """How many items there are; their names are their numbers from 0."""

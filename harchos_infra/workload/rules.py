@@ -149,9 +149,7 @@ def _items(spec: Spec) -> Iterator[Finding]:
             about=(items,),
         )
     if spec.networking is not None and spec.networking.port is not None:
-        yield Finding(
-            ("spec", "networking"), "a queue serves nothing", "remove `networking`", about=(items,)
-        )
+        yield Finding(("spec", "networking"), "a queue serves nothing", "remove `networking`", about=(items,))
 
 
 def _objective(spec: Spec) -> Iterator[Finding]:

@@ -34,7 +34,9 @@ def records(hub: Hub) -> list[Record]:
 
 
 def test_each_item_is_run_by_its_name_and_its_outputs_are_its_own(hub: Hub) -> None:
-    hub.shell('echo "$HARCHOS_ITEM_INDEX" > "$HARCHOS_OUTPUT_DIR/index"; echo "did $HARCHOS_ITEM"', items=True)
+    hub.shell(
+        'echo "$HARCHOS_ITEM_INDEX" > "$HARCHOS_OUTPUT_DIR/index"; echo "did $HARCHOS_ITEM"', items=True
+    )
     assign(hub.mailbox, Assignment(ITEMS, closed=True))
     hub.start()
     status = hub.wait_end()
