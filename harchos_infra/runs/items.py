@@ -73,7 +73,7 @@ class Items:
         if run is not None:
             asked = asked.where(t.c.run == run)
         with self._ledger.database.read() as db:
-            return Counts(**{state: int(n) for state, n in db.execute(asked).tuples()})
+            return Counts(**{state: int(n) for state, n in db.execute(asked)})
 
     def find(self, text: str) -> str | None:
         """Return the queue that `text` names in full or by an unambiguous prefix; None if none or several."""
@@ -169,7 +169,7 @@ class Items:
         t = schema.item
         mine = select(t.c.index, t.c.name).where(t.c.hub == hub, state).order_by(t.c.index)
         with self._ledger.database.read() as db:
-            return [Item(index, name) for index, name in db.execute(mine).tuples()]
+            return [Item(index, name) for index, name in db.execute(mine)]
 
 
 def others_begin_later(runs: Iterable[Mapping[Any, Any]], run: str) -> bool:
