@@ -10,6 +10,7 @@ from typing import Any
 from harchos_infra.report import document as run_document
 from harchos_infra.report.account import Account
 from harchos_infra.report.interval import Interval
+from harchos_infra.report.method import rehearsal_label
 from harchos_infra.report.section import Section
 from harchos_infra.report.sections import where
 from harchos_infra.report.wording import UNKNOWN, grams, interval, known, kwh, usd
@@ -73,6 +74,8 @@ class QueueReport:
             notes.append(
                 f"{grams(self.gco2e_per_item)} CO2e and {usd(self._usd_per_item)} for each item done."
             )
+        labels = dict.fromkeys(rehearsal_label(record) for record, _ in self.runs)
+        notes += [label for label in labels if label]
         notes.append("`harchos report RUN` has each run's own account, with its plan and its baselines.")
         headers = ("run", "where", "items", "energy", "gCO2e", "USD")
         return Section(
