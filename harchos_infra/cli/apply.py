@@ -14,6 +14,7 @@ from harchos_infra.cli.policy_option import (
     recorded_with,
     refuse_if_forbidden,
 )
+from harchos_infra.cli.queue import claim_queue, follow_queue, say_detached_queue
 
 if TYPE_CHECKING:
     from harchos_infra.planner.plan import Plan
@@ -72,8 +73,8 @@ def apply(
             raise HarchosError("--now is for one run", hint="leave --now out, or --detach")
         _recur(ledger, plan, loaded, signal=signal, priority=priority, policy=rules, yes=yes)
         return
-    lease = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
-    if lease is None:
+    leases = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
+    if not leases:
         typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
         rules = rules or recorded_with(plan)
         refuse_if_forbidden(rules, plan, loaded)
@@ -82,7 +83,7 @@ def apply(
             note("this is one occurrence; `harchos apply --detach` lets the workload recur")
         if not yes:
             _ask(plan, rehearse)
-        lease = _submit(
+        leases = _submit(
             ledger,
             plan,
             loaded,
@@ -95,11 +96,15 @@ def apply(
             policy=rules,
         )
     elif detach:
-        ledger.release(lease)
-    if detach:
-        say_detached(ledger, lease.run)
-        return
-    raise typer.Exit(follow(ledger, lease))
+        for lease in leases:
+            ledger.release(lease)
+    is_queue = loaded.workload.spec.items is not None
+    if detach and is_queue:
+        say_detached_queue(ledger, leases)
+    elif detach:
+        say_detached(ledger, leases[0].run)
+    else:
+        raise typer.Exit(follow_queue(ledger, leases) if is_queue else follow(ledger, leases[0]))
 
 
 def follow(ledger: Ledger, lease: Lease) -> int:
@@ -107,7 +112,9 @@ def follow(ledger: Ledger, lease: Lease) -> int:
     from harchos_infra.cli.progress import drive_and_show
     from harchos_infra.runs.job import SERVICE_TYPES
 
-    if not drive_and_show(ledger, lease):
+    if ledger.run(lease.run)["queue"] is not None:
+        return follow_queue(ledger, [lease])
+    if not drive_and_show(ledger, [lease]):
         say_detached(ledger, lease.run)
         return 0
     run = ledger.run(lease.run)
@@ -192,10 +199,10 @@ def _check_provider(plan: Plan, rehearse: bool) -> None:
         raise HarchosError("this plan already runs on this machine", hint="leave --rehearse out")
 
 
-def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owner: str) -> Lease | None:
+def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owner: str) -> list[Lease]:
     """Take up the unfinished run that a dead `apply` of this plan, or of this very workload file, left.
 
-    A run that was detached is a controller's to take.
+    Of a queue all such runs. A run that was detached is a controller's to take.
     """
     from harchos_infra.cli.planning import is_plan_file
     from harchos_infra.errors import HarchosError
@@ -209,24 +216,29 @@ def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owne
             continue
         lease = None if row["owner"] is None else ledger.claim(row["id"], owner)
         if lease is not None:
-            note(f"taking up {row['id']}, left in phase {row['phase']}")
-            return lease
+            others = claim_queue(ledger, row["queue"], owner, but=row["id"]) if row["queue"] else []
+            for taken in (lease, *others):
+                note(f"taking up {taken.run}, left in phase {ledger.run(taken.run)['phase']}")
+            return [lease, *others]
         if by_plan:
             raise HarchosError(
                 f"run {row['id']} of this plan is under way",
                 hint=f"watch it with `harchos logs -f {row['id']}`",
             )
-    return None
+    return []
 
 
 def _ask(plan: Plan, rehearse: bool) -> None:
     assert plan.chosen is not None
     segment, *others = plan.chosen.segments
     only = not others
+    hub = "hub" if only else "first hub"
+    hubs = plan.inputs.get("queue", {}).get("hubs", 1)
     what = (
         "Rehearse this plan on this machine"
         if rehearse
-        else f"Create the {'hub' if only else 'first hub'} on {segment.provider}/{segment.region}"
+        else f"Create {'the' if hubs == 1 else hubs} {hub}{'s' if hubs > 1 else ''} "
+        f"on {segment.provider}/{segment.region}"
     )
     typer.confirm(f"{what}?", abort=True)
 
@@ -243,9 +255,9 @@ def _submit(
     owner: str | None,
     once: bool,
     policy: LoadedPolicy | None,
-) -> Lease:
+) -> list[Lease]:
     from harchos_infra.runs.clock import RealClock
-    from harchos_infra.runs.submit import Submission, submit
+    from harchos_infra.runs.submit import Submission, submit, submit_queue
     from harchos_infra.workload.secret import hidden_values
 
     submission = Submission(
@@ -258,4 +270,6 @@ def _submit(
         policy=policy.record() if policy else None,
         priority=priority,
     )
-    return submit(ledger, submission, owner=owner, clock=RealClock(), once=once)
+    if loaded.workload.spec.items is not None:
+        return submit_queue(ledger, submission, owner=owner, clock=RealClock(), once=once)
+    return [submit(ledger, submission, owner=owner, clock=RealClock(), once=once)]

@@ -14,20 +14,31 @@ if TYPE_CHECKING:
 
 def cancel(
     run: str = typer.Argument(
-        ..., metavar="RUN|NAME", help="Name of the run, or the beginning of it; or of a recurring workload."
+        ...,
+        metavar="RUN|QUEUE|NAME",
+        help="Name of a run or of a queue of items, or the beginning of it; or of a recurring workload.",
     ),
 ) -> None:
     """Ask for RUN to stop: its job may save its work, then its hub goes. Does not wait for it.
 
-    The NAME of a recurring workload ends its recurring; a run of it that is under way goes on.
+    Of a QUEUE all runs are asked; items that are not done stay in it. The NAME of a recurring workload ends
+    its recurring; a run of it that is under way goes on.
     """
-    from harchos_infra.runs.ledger import FINAL, Ledger
-    from harchos_infra.runs.owners import controllers
+    from harchos_infra.cli.queue import named
+    from harchos_infra.runs.ledger import Ledger
 
     ledger = Ledger.open()
     if _end_recurrence(ledger, run):
         return
-    name = ledger.find(run)
+    _, names = named(ledger, run)
+    for name in names:
+        _cancel(ledger, name)
+
+
+def _cancel(ledger: Ledger, name: str) -> None:
+    from harchos_infra.runs.ledger import FINAL
+    from harchos_infra.runs.owners import controllers
+
     row = ledger.run(name)
     if row["phase"] == FINAL:
         note(f"run {name} has ended already ({row['outcome']})")

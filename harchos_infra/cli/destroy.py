@@ -14,21 +14,35 @@ if TYPE_CHECKING:
 
 
 def destroy(
-    run: str = typer.Argument(..., metavar="RUN", help="Name of the run, or the beginning of it."),
+    run: str = typer.Argument(
+        ..., metavar="RUN|QUEUE", help="Name of a run, or of a queue of items, or the beginning of it."
+    ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
 ) -> None:
-    """Stop RUN, let its job save its work, and take its hub down."""
+    """Stop RUN, let its job save its work, and take its hub down; of a QUEUE every run and hub."""
+    from harchos_infra.cli.queue import named
     from harchos_infra.runs.ledger import FINAL, Ledger
-    from harchos_infra.runs.owner import new_owner
 
     ledger = Ledger.open()
-    name = ledger.find(run)
-    row = ledger.run(name)
-    if row["phase"] == FINAL:
-        note(f"run {name} has ended already ({row['outcome']}); its hub is gone")
-        return
-    if not yes:
-        typer.confirm(f"Stop {name} (phase {row['phase']}) and take its hub down?", abort=True)
+    queue, names = named(ledger, run)
+    for name in names:
+        row = ledger.run(name)
+        if row["phase"] == FINAL:
+            note(f"run {name} has ended already ({row['outcome']}); its hub is gone")
+            continue
+        if not yes:
+            typer.confirm(f"Stop {name} (phase {row['phase']}) and take its hub down?", abort=True)
+        if queue is not None:  # the other runs stop meanwhile
+            ledger.desire(name, "stop", "harchos destroy")
+    for name in names:
+        if ledger.run(name)["phase"] != FINAL:
+            _destroy(ledger, name)
+
+
+def _destroy(ledger: Ledger, name: str) -> None:
+    from harchos_infra.runs.ledger import FINAL
+    from harchos_infra.runs.owner import new_owner
+
     ledger.desire(name, "stop", "harchos destroy")
     lease = ledger.claim(name, new_owner())
     if lease is not None:
@@ -47,7 +61,7 @@ def finish(ledger: Ledger, lease: Lease) -> None:
     """Drive a run that is to stop to its end."""
     from harchos_infra.cli.progress import drive_and_show
 
-    if drive_and_show(ledger, lease):
+    if drive_and_show(ledger, [lease]):
         note(f"run {lease.run}: {ledger.run(lease.run)['outcome']}, hub gone")
     else:
         note(f"run {lease.run} detached; it still is to stop")

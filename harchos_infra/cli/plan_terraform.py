@@ -39,16 +39,20 @@ def creations(plan: Plan, loaded: LoadedWorkload) -> list[Creation]:
 
     Raises HarchosError where a setting is missing, and ProvisionError where Terraform or the cloud refuses.
     """
+    from harchos_infra.planner.queue import hubs_of, of_one_hub
     from harchos_infra.provision.preview import preview
 
-    assert plan.chosen is not None
+    at_once = hubs_of(plan) or 1
+    chosen = of_one_hub(plan, loaded.workload).chosen
+    assert chosen is not None
     alike: dict[tuple[object, ...], list[int]] = {}
-    for number, segment in enumerate(plan.chosen.segments, start=1):
-        alike.setdefault((*segment.offer, segment.nodes), []).append(number)
+    for number, segment in enumerate(chosen.segments):
+        hubs = range(number * at_once + 1, (number + 1) * at_once + 1)
+        alike.setdefault((*segment.offer, segment.nodes), []).extend(hubs)
     return [
         Creation(segment, tuple(hubs), preview(_spec(loaded, segment, hubs[0])))
         for hubs in alike.values()
-        for segment in [plan.chosen.segments[hubs[0] - 1]]
+        for segment in [chosen.segments[(hubs[0] - 1) // at_once]]
     ]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from textwrap import wrap
+from typing import Any
 
 from harchos_infra.cli.sparkline import sparkline
 from harchos_infra.planner.plan import Plan, Rejection, Schedule, Segment, moment
@@ -119,6 +120,8 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
     """Yield the parts of the page in order."""
     if plan.chosen or any(plan.baselines.values()):
         yield _comparison(plan)
+    if plan.inputs.get("queue"):
+        yield _queue(plan.inputs["queue"])
     if plan.chosen is not None and len(plan.chosen.segments) > 1:
         yield _segments(plan.chosen)
     if plan.horizon and plan.chosen is not None:
@@ -229,6 +232,28 @@ def _comparison(plan: Plan) -> Section:
         tuple((label, *_figures(plan, schedule)) for label, schedule in rows if schedule),
         right=(3, 4, 5, 6),
         lines=(_carbon_note(plan),),
+    )
+
+
+def _queue(queue: Mapping[str, Any]) -> Section:
+    rows = tuple(
+        (
+            f"{tried['hubs']}" + (" (chosen)" if tried["hubs"] == queue["hubs"] else ""),
+            *(
+                (tried["nearestMiss"] or "", "", "")
+                if "nearestMiss" in tried
+                else (utc(moment(tried["finish"])), f"{tried['costUsd']:.4g}", f"{tried['gco2e']:.4g}")
+            ),
+        )
+        for tried in queue["considered"]
+    )
+    start = f", and the start of each hub, {queue['startS']} s, is counted" if queue["startS"] else ""
+    return Section(
+        f"How many hubs share the {queue['items']:,} items",
+        ("hubs", "done by (UTC)", "USD", "gCO2e"),
+        rows,
+        right=(2, 3),
+        lines=(f"every hub is planned in the same place and hours{start}",),
     )
 
 

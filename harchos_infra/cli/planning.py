@@ -28,6 +28,7 @@ def make_plan(
     What the document says in vain goes to standard error.
     """
     from harchos_infra.planner.planner import plan
+    from harchos_infra.planner.queue import plan_queue
     from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
     from harchos_infra.workload.occurrence import next_occurrence
@@ -35,7 +36,8 @@ def make_plan(
     loaded = load(path)
     _say_what_is_in_vain(loaded)
     loaded = replace(loaded, workload=next_occurrence(loaded.workload, now))
-    made = plan(
+    decide = plan if loaded.workload.spec.items is None else plan_queue
+    made = decide(
         loaded.workload,
         catalog=catalog_for(loaded),
         signal=signal,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from harchos_infra.cli.output import discard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harchos_infra.runs.driver import Choice
     from harchos_infra.runs.ledger import Lease, Ledger
@@ -101,10 +101,11 @@ class Progress:
         return f"{minutes:d}:{seconds:02d}"
 
 
-def drive_and_show(ledger: Ledger, lease: Lease) -> bool:
-    """Drive a run in the foreground and show what happens; returns whether it has ended."""
+def drive_and_show(ledger: Ledger, leases: Sequence[Lease]) -> bool:
+    """Drive a run, or those of a queue, in the foreground and show it; returns whether all have ended."""
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.clock import RealClock
+    from harchos_infra.runs.drive_queue import drive_queue
     from harchos_infra.runs.driver import drive
     from harchos_infra.runs.notify import Notifier
 
@@ -114,12 +115,14 @@ def drive_and_show(ledger: Ledger, lease: Lease) -> bool:
         progress.event(kind, detail)
 
     try:
-        notifier = Notifier.of_settings(ledger, lease.owner, hear)
+        notifier = Notifier.of_settings(ledger, leases[0].owner, hear)
     except HarchosError as error:
         progress.event("notify", f"nobody is told: {error.what}")
-        notifier = Notifier(ledger, lease.owner, [], hear)
+        notifier = Notifier(ledger, leases[0].owner, [], hear)
     try:
         with notifier:
-            return drive(ledger, lease, RealClock(), progress)
+            if ledger.run(leases[0].run)["queue"] is not None:
+                return drive_queue(ledger, leases, RealClock(), progress)
+            return drive(ledger, leases[0], RealClock(), progress)
     finally:
         progress.close()

@@ -98,6 +98,11 @@ def _submission(path: Path, *, rehearse: bool, policy: Path | None) -> Submissio
             hint=f"plan again: harchos plan {source['path']} --out {path}",
         )
     refuse_if_forbidden(rules or recorded_with(plan), plan, loaded)
+    if loaded.workload.spec.items is not None:
+        raise HarchosError(
+            "the hubs of a queue get their items from whoever drives it: Terraform alone gives them none",
+            hint=f"carry it out with `harchos apply {path}`; `harchos plan FILE --terraform` shows its hubs",
+        )
     return Submission(
         plan=plan,
         loaded=loaded,

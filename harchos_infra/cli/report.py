@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from harchos_infra.report.account import Account
+    from harchos_infra.report.queue import QueueReport
     from harchos_infra.runs.record import RunRecord
 
 
@@ -24,7 +25,9 @@ class ReportFormat(StrEnum):
 
 def report(
     run: str | None = typer.Argument(
-        None, metavar="RUN", help="Run, or the beginning of its name; default: the latest."
+        None,
+        metavar="RUN|QUEUE",
+        help="Run, or queue of items, or the beginning of its name; default: the latest run.",
     ),
     format: ReportFormat = typer.Option(ReportFormat.TABLE, "--format", "-o", help="Output format."),
     out: Path | None = typer.Option(None, "--out", dir_okay=False, help="Write to this file instead."),
@@ -33,19 +36,53 @@ def report(
     from datetime import UTC, datetime
 
     from harchos_infra.cli.output import note, write_page
+    from harchos_infra.cli.queue import named
     from harchos_infra.report.account import account
     from harchos_infra.report.method import rehearsal_label
+    from harchos_infra.report.queue import QueueReport
+    from harchos_infra.runs.items import Items
     from harchos_infra.runs.ledger import Ledger
 
     ledger = Ledger.open()
-    record = ledger.record(run or ledger.latest())
-    text = _render(format, record, account(record, datetime.now(UTC)))
+    queue, names = named(ledger, run or ledger.latest())
+    records = [ledger.record(name) for name in names]
+    accounts = [(record, account(record, datetime.now(UTC))) for record in records]
+    if queue is None:
+        text = _render(format, *accounts[0])
+    else:
+        text = _render_queue(format, QueueReport(queue, Items(ledger).counts(queue), accounts))
     if out is None:
         typer.echo(text, nl=False)
         return
     write_page(out, text)
+    if queue is not None:
+        note(f"{out}: report of {queue}")
+        return
+    record = records[0]
     label = rehearsal_label(record)
     note(f"{out}: report of {record.id}" + (f" ({label})" if label else ""))
+
+
+def _render_queue(format: ReportFormat, report: QueueReport) -> str:
+    from harchos_infra.errors import HarchosError
+
+    if format is ReportFormat.JSON:
+        import json
+
+        return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+    if format is ReportFormat.MARKDOWN:
+        from harchos_infra.report import markdown
+
+        return markdown.render_queue(report)
+    if format is ReportFormat.HTML:
+        first = report.runs[0][0].id
+        raise HarchosError(
+            "a queue has no page of its own; each of its runs has one",
+            hint=f"harchos report {first} --format html --out {first}.html",
+        )
+    from harchos_infra.report import table
+
+    return table.render_queue(report)
 
 
 def _render(format: ReportFormat, record: RunRecord, account: Account) -> str:

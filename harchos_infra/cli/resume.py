@@ -6,16 +6,28 @@ import typer
 
 
 def resume(
-    run: str = typer.Argument(..., metavar="RUN", help="Name of the run, or the beginning of it."),
+    run: str = typer.Argument(
+        ..., metavar="RUN|QUEUE", help="Name of a run, or of a queue of items, or the beginning of it."
+    ),
 ) -> None:
-    """Take up an unfinished RUN that no live process drives."""
+    """Take up an unfinished RUN that no live process drives, or every such run of a QUEUE."""
     from harchos_infra.cli.apply import follow
+    from harchos_infra.cli.queue import claim_queue, follow_queue, named
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.ledger import FINAL, Ledger
     from harchos_infra.runs.owner import new_owner
 
     ledger = Ledger.open()
-    name = ledger.find(run)
+    queue, names = named(ledger, run)
+    if queue is not None:
+        leases = claim_queue(ledger, queue, new_owner())
+        if not leases:
+            raise HarchosError(
+                f"no run of queue {queue} is left without a live process that drives it",
+                hint=f"watch it: `harchos status --watch {queue}`",
+            )
+        raise typer.Exit(follow_queue(ledger, leases))
+    (name,) = names
     row = ledger.run(name)
     if row["phase"] == FINAL:
         raise HarchosError(f"run {name} has ended ({row['outcome']})", hint=f"see `harchos report {name}`")

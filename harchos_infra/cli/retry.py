@@ -8,11 +8,14 @@ from harchos_infra.cli.output import note
 
 
 def retry(
-    run: str = typer.Argument(..., metavar="RUN", help="Name of the run, or the beginning of it."),
+    run: str = typer.Argument(
+        ..., metavar="RUN", help="Name of the run, or the beginning of it; of a queue any run that has ended."
+    ),
     detach: bool = typer.Option(False, "--detach", "-d", help="Leave the run to a `harchos controller`."),
 ) -> None:
     """Submit the plan of RUN, which has ended, again: the same job and files, in a new run.
 
+    Of a queue it does the items that are not done, those that failed included.
     A start that is over is planned anew. Secrets are not kept: their values are read from this shell.
     """
     from harchos_infra.cli.apply import follow, say_detached

@@ -23,6 +23,7 @@ class _Seen:
     """What there is to show."""
 
     runs: list[dict[str, Any]]
+    queues: list[dict[str, Any]]
     resources: list[Resource]
     elsewhere: set[str]
     controllers: list[Owner]
@@ -30,7 +31,9 @@ class _Seen:
 
 
 def status(
-    run: str = typer.Argument(None, metavar="RUN", help="Only this run (name or the beginning of it)."),
+    run: str = typer.Argument(
+        None, metavar="RUN|QUEUE", help="Only this run, or this queue's (name or the beginning of it)."
+    ),
     all_: bool = typer.Option(False, "--all", "-a", help="Ended runs too, not only the last ten."),
     watch: bool = typer.Option(
         False, "--watch", "-w", help="Go on, showing every change, until all runs shown have ended."
@@ -38,30 +41,31 @@ def status(
     format: Format = FormatOption,
 ) -> None:
     """Show the runs and every live hub."""
+    from harchos_infra.cli.queue import named
     from harchos_infra.runs.ledger import Ledger
 
     ledger = Ledger.open()
-    name = None if run is None else ledger.find(run)
+    names = None if run is None else named(ledger, run)[1]
     if watch:
-        _watch(ledger, name, format)
+        _watch(ledger, names, format)
         return
-    _show(_look(ledger, name, all_=all_), format, each=run is not None)
+    _show(_look(ledger, names, all_=all_), format, each=run is not None)
 
 
-def _watch(ledger: Ledger, name: str | None, format: Format) -> None:
+def _watch(ledger: Ledger, names: list[str] | None, format: Format) -> None:
     """Show the state whenever it has changed; on a terminal in the place of the one before."""
     import sys
     import time
 
     before = None
     while True:
-        seen = _look(ledger, name, all_=False)
+        seen = _look(ledger, names, all_=False)
         hubs = {resource.hub for resource in seen.resources}
-        news = seen.runs, hubs, seen.controllers, seen.recurring
+        news = seen.runs, seen.queues, hubs, seen.controllers, seen.recurring
         if news != before:
             if format is Format.TABLE and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
-            _show(replace(seen, elsewhere=set()), format, each=name is not None)
+            _show(replace(seen, elsewhere=set()), format, each=names is not None)
             sys.stdout.flush()
         before = news
         if all(run["phase"] == "done" for run in seen.runs):
@@ -80,6 +84,7 @@ def _show(seen: _Seen, format: Format, *, each: bool) -> None:
             {
                 "schema": "harchos.runs/1",
                 "runs": seen.runs,
+                "queues": seen.queues,
                 "hubs": hubs,
                 "controllers": controllers,
                 "recurring": seen.recurring,
@@ -91,7 +96,7 @@ def _show(seen: _Seen, format: Format, *, each: bool) -> None:
         note(f"hubs of other home directories on this machine: {', '.join(sorted(seen.elsewhere))}")
 
 
-def _look(ledger: Ledger, name: str | None, *, all_: bool) -> _Seen:
+def _look(ledger: Ledger, names: list[str] | None, *, all_: bool) -> _Seen:
     from harchos_infra.clouds.cloud import cloud
     from harchos_infra.runs import recurrence
     from harchos_infra.runs.ledger import FINAL
@@ -99,20 +104,21 @@ def _look(ledger: Ledger, name: str | None, *, all_: bool) -> _Seen:
     from harchos_infra.runs.sweep import is_ours
 
     rows = ledger.runs()
-    if name is not None:
-        rows = [row for row in rows if row["id"] == name]
+    if names is not None:
+        rows = [row for row in rows if row["id"] in names]
     elif not all_:
         rows = [row for row in rows if row["phase"] != FINAL] + [
             row for row in rows if row["phase"] == FINAL
         ][-10:]
-    everything = [r for r in cloud("local").list() if name is None or r.run == name]
+    everything = [r for r in cloud("local").list() if names is None or r.run in names]
     resources = [r for r in everything if is_ours(r)]
     return _Seen(
         runs=[_describe(ledger, row) for row in rows],
+        queues=[_queue(ledger, queue) for queue in dict.fromkeys(row["queue"] for row in rows) if queue],
         resources=resources,
         elsewhere={r.hub for r in everything} - {r.hub for r in resources},
         controllers=controllers(ledger.database),
-        recurring=[_describe_recurring(r) for r in recurrence.live(ledger.database)] if name is None else [],
+        recurring=[_describe_recurring(r) for r in recurrence.live(ledger.database)] if names is None else [],
     )
 
 
@@ -127,6 +133,7 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
     hub = LogTail(ledger, row["id"]).status() if alive else {}
     return {
         "run": row["id"],
+        "queue": row["queue"],
         "workload": row["workload"],
         "rehearsal": row["rehearsal"],
         "phase": row["phase"],
@@ -175,6 +182,18 @@ def _describe_recurring(recurring: Recurrence) -> dict[str, Any]:
     }
 
 
+def _queue(ledger: Ledger, queue: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from harchos_infra.runs.items import Items
+    from harchos_infra.runs.ledger import FINAL
+
+    items = Items(ledger)
+    runs = items.runs(queue)
+    left = sum(row["phase"] != FINAL for row in runs)
+    return {"queue": queue, "runs": len(runs), "runsLeft": left, **asdict(items.counts(queue))}
+
+
 def _hub(resource: Resource) -> dict[str, Any]:
     return {
         "provider": resource.provider,
@@ -207,6 +226,17 @@ def _print(seen: _Seen, *, each: bool) -> None:
         )
     else:
         typer.echo("no runs")
+    if seen.queues:
+        print_table(
+            ["queue", "runs left", "items done", "failed", "on hubs", "waiting"],
+            [
+                [
+                    *(q["queue"], f"{q['runsLeft']} of {q['runs']}", str(q["done"])),
+                    *(str(q["failed"]), str(q["assigned"]), str(q["waiting"])),
+                ]
+                for q in seen.queues
+            ],
+        )
     if resources:
         typer.echo("live on this machine:")
         print_table(["hub", "what is there", "ends itself (UTC)"], _counted(resources))

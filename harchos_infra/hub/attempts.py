@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from harchos_infra.hub import service
@@ -69,7 +69,7 @@ class Attempts:
         """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
         last = self._job.max_retries + 1
         for attempt in range(1, last + 1):
-            ending = self._endings.now() or self._attempt(attempt)
+            ending = self._endings.now() or self.once(attempt)
             if ending:
                 return ending.phase, ending.reason
             code = self._board.status.exit_code
@@ -82,8 +82,11 @@ class Attempts:
                 self._gang.again(attempt + 1, self._store)
         return "failed", failed
 
-    def _attempt(self, attempt: int) -> Ending | None:
-        """Run the job once; return why it was ended, None if it ended by itself."""
+    def once(self, attempt: int, more: Mapping[str, str] | None = None) -> Ending | None:
+        """Run the job once; return why it was ended, None if it ended by itself.
+
+        The status then has its exit code. `more`: what it is told beside its environment.
+        """
         told = self._gang.begin(attempt)
         if told is None:
             return self._endings.now()
@@ -91,7 +94,7 @@ class Attempts:
         self._environment |= {name: value for name, value in told.items() if name not in own}
         if self._job.service and service.port_taken(self._job.service):
             raise RunnerError(f"port {self._job.service.port} is already in use on this machine")
-        reader = self._logs.read(self._runner.start(self._job.command, self._environment))
+        reader = self._logs.read(self._runner.start(self._job.command, {**self._environment, **(more or {})}))
         self._board.change(
             phase="running",
             attempt=attempt,

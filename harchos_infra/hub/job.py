@@ -69,6 +69,8 @@ class Job:
     gpus: int
     checkpoint: Checkpoint | None
     service: Service | None
+    items: bool
+    """Whether the job is done once for each item that `items.json` names."""
     max_retries: int
     grace_s: float
     sample_s: float
@@ -98,6 +100,7 @@ class Job:
             gpus=resources.get("gpus", int),
             checkpoint=_checkpoint(document),
             service=_service(document),
+            items=bool(document.optional("items", bool)),
             max_retries=document.get("max_retries", int),
             grace_s=document.get("grace_s", float),
             sample_s=document.get("sample_s", float),

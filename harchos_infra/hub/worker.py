@@ -22,6 +22,7 @@ from harchos_infra.hub.ending import Endings
 from harchos_infra.hub.files import ChangingError
 from harchos_infra.hub.gang import LOOK_S, join
 from harchos_infra.hub.heartbeat import Heartbeat
+from harchos_infra.hub.item_loop import ItemLoop
 from harchos_infra.hub.job import Job, JobError
 from harchos_infra.hub.kept import keep
 from harchos_infra.hub.log_shipper import LogShipper
@@ -156,7 +157,23 @@ class Worker:
             self._gang,
             self._kept,
         )
-        return attempts.run()
+        return self._do_items(job, runner, attempts, logs) if job.items else attempts.run()
+
+    def _do_items(
+        self, job: Job, runner: Runner, attempts: Attempts, logs: LogShipper
+    ) -> tuple[str, str | None]:
+        loop = ItemLoop(
+            self._mailbox,
+            self._directory.outputs,
+            runner.places.outputs,
+            job.max_retries,
+            self._board,
+            self._endings,
+            self._patience,
+            attempts.once,
+            logs.note,
+        )
+        return loop.run()
 
     def _wait_for_job(self) -> Any:
         until: float | None = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from harchos_infra.report import sections
 from harchos_infra.report.account import Account
 from harchos_infra.report.method import method, rehearsal_label
 from harchos_infra.report.section import Section
 from harchos_infra.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from harchos_infra.report.queue import QueueReport
 
 PARTS = (
     sections.planned_and_realised,
@@ -34,6 +38,15 @@ def render_markdown(record: RunRecord, account: Account) -> str:
             lines += [f"## {_escape(section.title)}", "", *_table(section), ""]
             lines += [f"- {_escape(note)}" for note in section.notes] + [""] * bool(section.notes)
     lines += ["## How it was worked out", "", *(f"- {_escape(s)}" for s in method(record, account))]
+    return "\n".join(lines) + "\n"
+
+
+def render_queue(report: QueueReport) -> str:
+    """Return the report of a queue as GitHub-flavoured Markdown."""
+    section = report.section()
+    lines = [f"# Report of {_escape(report.queue)}", "", _escape(report.headline), ""]
+    lines += [f"## {_escape(section.title)}", "", *_table(section), ""]
+    lines += [f"- {_escape(note)}" for note in section.notes]
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.files import Item
 from harchos_infra.hub.mailbox import Mailbox
-from harchos_infra.hub.outputs import put_out
+from harchos_infra.hub.outputs import Found, put_out
 from harchos_infra.hub.series import read_series
 from harchos_infra.runs.logs import prefixed
 
@@ -25,13 +25,18 @@ def collect(hubs: Sequence[Sequence[Mailbox]], directory: Path) -> list[dict[str
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = next((found for boxes in reversed(hubs) if (found := put_out(boxes)) is not None), [])
-    for box, name, item in found:
-        _copy_output(box, name, item, directory / "outputs")
     _write(directory / "logs.txt", b"".join(_logs(boxes) for boxes in hubs))
     _write(
         directory / "power.jsonl",
         b"".join(_joined(box, "power", ".jsonl") for boxes in hubs for box in boxes),
     )
+    return copy_outputs(found, directory)
+
+
+def copy_outputs(found: Sequence[Found], directory: Path) -> list[dict[str, Any]]:
+    """Copy files that were put out to `outputs/`, checked; returns their manifest."""
+    for box, name, item in found:
+        _copy_output(box, name, item, directory / "outputs")
     return [item.to_json() for _, _, item in found]
 
 

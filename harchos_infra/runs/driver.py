@@ -22,6 +22,9 @@ UNWRITABLE_PAUSE_S = 3.0
 
 Choice = Literal["detach", "cancel", "go on"]
 """What a user who presses Ctrl-C wants."""
+Wish = Literal["detach", "stop", "hurry"]
+"""What comes of it, and of other signals."""
+INTERRUPTED: dict[Wish, str] = {"stop": "interrupted", "hurry": "interrupted again"}
 
 
 class Observer(Protocol):
@@ -52,31 +55,25 @@ def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> boo
     """
     reconciler = Reconciler(ledger, clock, observer.event)
     tail = LogTail(ledger, lease.run)
-    with _interrupts() as interrupts, _renewing(ledger, lease) as renewal:
-        asked = 0
+    with heard_interrupts() as interrupts, _renewing(ledger, lease) as renewal:
         ended = False
         unwritable_since = None
         while True:
             renewal.check()
-            if interrupts.count > asked:
-                if asked == 0 and interrupts.is_ctrl_c:
-                    choice = observer.choose(lambda: interrupts.count > 1)
-                    if choice == "detach":
-                        break
-                    interrupts.count = 0 if choice == "go on" else 1
-                    if choice == "go on":
-                        continue
-                asked = interrupts.count
-                reconciler.hurry = asked > 1
-                ledger.desire(lease.run, "stop", "interrupted" if asked == 1 else "interrupted again")
-                if asked == 1:
+            wish = interrupts.wish(observer)
+            if wish == "detach":
+                break
+            if wish is not None:
+                reconciler.hurry = wish == "hurry"
+                ledger.desire(lease.run, "stop", INTERRUPTED[wish])
+                if wish == "stop":
                     observer.event("stop", "stopping; press Ctrl-C again to take the hub down at once")
             try:
                 delay = reconciler.step(lease)
                 unwritable_since = None
             except LedgerUnwritableError as error:
                 unwritable_since = unwritable_since or clock.now()
-                if (clock.now() - unwritable_since).total_seconds() > UNWRITABLE_S or asked:
+                if (clock.now() - unwritable_since).total_seconds() > UNWRITABLE_S or interrupts.heard:
                     reconciler.take_down_unrecorded(lease.run)
                     raise
                 observer.event("ledger", error.what)
@@ -92,17 +89,36 @@ def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> boo
     return ended
 
 
-class _Interrupts:
+class Interrupts:
+    """Signals that ask this process to end."""
+
     def __init__(self) -> None:
         self.count = 0
+        self.heard = 0
+        """How many of them have been acted on."""
         self.is_ctrl_c = False
         """Whether the last one came from the keyboard."""
         self._wake = threading.Event()
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Hear one, as a signal handler."""
         self.count += 1
         self.is_ctrl_c = number == signal.SIGINT
         self._wake.set()
+
+    def wish(self, observer: Observer) -> Wish | None:
+        """Return what is wanted since the last call; None: nothing new."""
+        if self.count <= self.heard:
+            return None
+        if self.heard == 0 and self.is_ctrl_c:
+            choice = observer.choose(lambda: self.count > 1)
+            if choice == "detach":
+                return "detach"
+            self.count = 0 if choice == "go on" else 1
+            if choice == "go on":
+                return None
+        self.heard = self.count
+        return "hurry" if self.heard > 1 else "stop"
 
     def wait(self, seconds: float) -> None:
         """Return after `seconds`, or at once when an interrupt has come."""
@@ -111,8 +127,9 @@ class _Interrupts:
 
 
 @contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
-    interrupts = _Interrupts()
+def heard_interrupts() -> Iterator[Interrupts]:
+    """Hear of SIGINT, SIGTERM and SIGHUP, in place of ending by them."""
+    interrupts = Interrupts()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupts) for number in numbers}
     try:

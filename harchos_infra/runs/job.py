@@ -60,6 +60,7 @@ def job_document(workload: Workload, *, run: str, secret_names: frozenset[str]) 
             "command": None if checkpoint.command is None else argv(checkpoint.command),
         },
         "service": _service(spec),
+        "items": spec.items is not None,
         "max_retries": spec.restart_policy.max_retries if spec.restart_policy.on_failure else 0,
         "grace_s": GRACE_S if checkpoint is None else checkpoint.grace_h * 3600,
         "sample_s": SAMPLE_S,

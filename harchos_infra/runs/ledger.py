@@ -7,7 +7,8 @@ names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,6 +140,13 @@ class Ledger:
         with self.database.write() as db:
             self._set(db, lease, values)
             self._append(db, lease.run, events)
+
+    @contextmanager
+    def writing(self, lease: Lease) -> Iterator[Connection]:
+        """Begin a transaction of the run's owner, for tables beside the run's own."""
+        with self.database.write() as db:
+            self._set(db, lease, {})
+            yield db
 
     def desire(self, run: str, desired: str, reason: str) -> None:
         """Ask for a state (`run`, `stop`); anyone may ask, the owner acts on it."""

@@ -35,7 +35,8 @@ from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
 from harchos_infra.runs.calibration import hub_figures
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, RunClock, next_hour
-from harchos_infra.runs.collect import collect
+from harchos_infra.runs.collect import collect, copy_outputs
+from harchos_infra.runs.feed import RETURNED, Feed
 from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
@@ -62,6 +63,7 @@ INTERRUPTIONS = {
     "spot": "the machine was taken back",
     "lost": "the hub was lost",
     "refused": "the hub could not be made",
+    RETURNED: "items came back when its hub had ended",
 }
 
 
@@ -93,6 +95,7 @@ class Reconciler:
         self._powers_read: dict[str, list[int]] = {}
         self._beats: dict[str, tuple[int, datetime]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._feed = Feed(ledger)
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
 
@@ -133,6 +136,9 @@ class Reconciler:
             return self._enter(
                 lease, "destroy", "stopped before it started", outcome="stopped", reason=run["reason"]
             )
+        if self._feed.is_empty(run):
+            reason = "no item waits any more: its hub is not made"
+            return self._enter(lease, "destroy", reason, outcome="succeeded", reason=reason)
         start = segment.begins(run)
         now = self._run_now(run)
         left_s = RunClock.of(run).real_s((start - now).total_seconds())
@@ -210,7 +216,11 @@ class Reconciler:
         self._read_power(lease, hub, boxes)
         status = box.get_json("status.json") or {}
         self._tell(lease, hub, status)
-        verdict = self._observe(run, hub, boxes, status)
+        stays = run["desired"] == "run" and (leaves is None or now < leaves)
+        self._feed.step(
+            lease, run, hub, box, now, gives=stays and status.get("phase") in ("starting", "running")
+        )
+        verdict = self._feed.verdict(run, self._observe(run, hub, boxes, status))
         if verdict is None:
             if status.get("phase") == "running" and self._is_time_to_replan(run, now):
                 self._replan(lease, run, now, hub, status)
@@ -257,15 +267,19 @@ class Reconciler:
         for hub in self._ledger.hubs(run["id"])[-1:]:
             for box in node_boxes_of(hub):
                 box.delete("secrets.json")
+        ended = self._feed.settle(lease, run, self._ledger.hubs(run["id"]))
         if run["outcome"] is None:
             return self._go_on(lease, run)
         forget_secrets(run, self._ledger.hubs(run["id"]))
-        return self._enter(lease, "collect", "")
+        return self._enter(lease, "collect", ended.get("reason", ""), **ended)
 
     def _go_on(self, lease: Lease, run: RowMapping) -> float:
         """Wait for the next segment: that of the schedule, or after an interruption of a new one."""
         if run["desired"] == "stop":
             return self._enter(lease, "destroy", "stopped", outcome="stopped", reason=run["reason"])
+        if self._feed.is_empty(run):
+            reason = "no item waits any more"
+            return self._enter(lease, "destroy", reason, outcome="succeeded", reason=reason)
         if run["interruption"] is None:
             number = run["segment"] + 1
             after = run["segments"][number]
@@ -311,11 +325,15 @@ class Reconciler:
             measurements = self._ledger.measurements(hub["hub"])
             figures = hub_figures(status, measurements, comparable=self._has_least_nodes(run, hub))
             self._ledger.update_hub(lease, hub["hub"], **figures)
-        outputs = collect([node_boxes_of(hub) for hub in hubs], home() / "runs" / run["id"])
-        metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
+        folder = home() / "runs" / run["id"]
+        outputs = collect([node_boxes_of(hub) for hub in hubs], folder)
+        if run["queue"] is not None:
+            units = self._feed.units(run)
+            outputs = copy_outputs(self._feed.put_out(hubs), home() / "runs" / run["queue"])
+        metrics = read_metrics(folder / "outputs" / NAME)
         self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
         many = "file" if len(outputs) == 1 else "files"
-        where = f"{len(outputs)} {many} in {home() / 'runs' / run['id']}" if outputs else ""
+        where = f"{len(outputs)} {many} in {home() / 'runs' / (run['queue'] or run['id'])}" if outputs else ""
         return self._enter(lease, "settle", where)
 
     def _settle(self, lease: Lease, run: RowMapping) -> float:
@@ -413,6 +431,7 @@ class Reconciler:
             rehearsal=run["rehearsal"],
             worked=worked,
             failed={(o[0], o[1], o[2], o[3]) for o in run["failed_offers"]},
+            share_left=self._feed.share_left(run),
         )
 
     def _worked(
@@ -430,11 +449,15 @@ class Reconciler:
 
     def _resumes(self, run: RowMapping) -> bool:
         """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
+        if run["queue"] is not None:
+            return True
         spec = self._ledger.decision(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
 
     def _has_least_nodes(self, run: RowMapping, hub: RowMapping) -> bool:
-        """Tell whether a hub has as many nodes as the estimates of its work are of."""
+        """Tell whether a hub has as many nodes as the estimates of its work are of, and did all of it."""
+        if run["queue"] is not None:
+            return False
         scaling = self._ledger.plan(run["id"])["workload"]["spec"].get("scaling")
         return not scaling or bool(hub["place"]["nodes"] == scaling.get("minNodes", 1))
 

@@ -39,8 +39,8 @@ class Replanner:
     """Plans one run again, as of `now` on its own clock.
 
     `plan` is what it was begun with (`harchos.plan/1`), `worked` what its hubs have done, oldest first, and
-    `failed` the offers that could not be had. Reads settings, ledger and signal, writes nothing. HarchosError
-    where one of them fails.
+    `failed` the offers that could not be had. `share_left`: of its work, where that does not follow from
+    `worked`. Reads settings, ledger and signal, writes nothing. HarchosError where one of them fails.
     """
 
     def __init__(
@@ -52,10 +52,12 @@ class Replanner:
         rehearsal: bool = False,
         worked: Sequence[Worked] = (),
         failed: Collection[tuple[str, str, str, str]] = (),
+        share_left: float | None = None,
     ) -> None:
         self._plan, self._now, self._worked, self._failed = plan, now, worked, failed
         self._signal = signal
         self._rehearsal = rehearsal
+        self._share_left = share_left
 
     def reconsider(self, segments: Sequence[Mapping[str, Any]], *, runs: bool = False) -> Stay | Move:
         """Decide whether the run leaves the segments still before it.
@@ -111,7 +113,9 @@ class Replanner:
         workload = begun_workload(self._plan, rehearsal=self._rehearsal)
         catalog = catalog_for(workload)
         measured = read_calibration(workload.metadata.name)
-        left, measured = rest(workload, catalog, measured, self._worked, self._now, runs=runs)
+        left, measured = rest(
+            workload, catalog, measured, self._worked, self._now, runs=runs, share=self._share_left
+        )
         asked = self._plan["inputs"]["signal"].get("forecast", {}).get("asked")
         signal = with_forecast(parse_signal(self._signal), asked, self._now)
         return left, measured, catalog.without(self._failed), signal

@@ -76,12 +76,16 @@ def rest(
     now: datetime,
     *,
     runs: bool,
+    share: float | None = None,
 ) -> tuple[Workload, Calibration]:
     """Return the rest of a workload, and its measures for that.
 
-    `runs`: the job is under way in the last of `worked`, so that it need not be restarted there.
+    `runs`: the job is under way in the last of `worked`, so that it need not be restarted there. `share` of
+    the work is left; None: as `left_share` has it.
     """
-    share = left_share(workload, catalog, measured, worked, now)
+    if share is None:
+        share = left_share(workload, catalog, measured, worked, now)
+    share = max(share, LEAST_SHARE)
     spec = workload.spec
     restart_h = 0.0 if runs or not worked else Request.of(workload, catalog, now).restart_s / 3600
     duration = spec.duration and spec.duration.model_copy(

@@ -13,13 +13,17 @@ from sqlalchemy import RowMapping
 from harchos_infra.errors import HarchosError
 from harchos_infra.planner.encoding import decode_segment, encode
 from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.items import Items
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import job_box
 from harchos_infra.runs.replan import Replanner, begun_workload
 from harchos_infra.runs.stage import unstage_run
 from harchos_infra.runs.submit import ttl_s
 
-_KEPT = ("workload", "type", "plan_hash", "workload_hash", "rehearsal", "speed", "signal", "work", "priority")
+_KEPT = (
+    *("workload", "type", "plan_hash", "workload_hash", "rehearsal", "speed", "signal", "work"),
+    *("priority", "queue"),
+)
 
 
 def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -> Lease:
@@ -33,6 +37,8 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
         raise HarchosError(
             f"run {run} has not ended (phase {row['phase']})", hint="`harchos status` has more"
         )
+    if row["queue"] is not None:
+        _take_up_items(ledger, row["queue"])
     values = _values(ledger, row, clock.now())
     _stage(run, values["id"])
     try:
@@ -40,6 +46,15 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
     except HarchosError:
         unstage_run(values["id"])
         raise
+
+
+def _take_up_items(ledger: Ledger, queue: str) -> None:
+    """Let the failed items of a queue wait again; HarchosError where then none waits."""
+    items = Items(ledger)
+    items.retry_failed(queue)
+    counts = items.counts(queue)
+    if not counts.waiting:
+        raise HarchosError(f"no item of queue {queue} waits: {counts}", hint="there is nothing to do again")
 
 
 def _values(ledger: Ledger, row: RowMapping, now: datetime) -> dict[str, Any]:

@@ -57,6 +57,7 @@ run = Table(
     Column("units", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
+    Column("queue", String, index=True),
 )
 
 UNFINISHED = text("phase <> 'done'")
@@ -156,6 +157,28 @@ occurrence = Table(
     Column("run", String, ForeignKey("run.id")),
     Column("at", Float, nullable=False),
 )
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
+item = Table(
+    "item",
+    metadata,
+    Column("queue", String, ForeignKey("queue.id"), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("run", String, ForeignKey("run.id")),
+    Column("hub", String, ForeignKey("hub.hub"), index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("exit_code", Integer),
+    Index("item_state", "queue", "state", "index"),
+)
+"""An item is `waiting`, `assigned` to a hub, `done` there or `failed`."""
 
 op = Table(
     "op",

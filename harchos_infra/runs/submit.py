@@ -13,8 +13,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.hub.items import names
 from harchos_infra.planner.plan import Plan, Segment
+from harchos_infra.planner.queue import hubs_of, of_one_hub
 from harchos_infra.runs.clock import Clock, next_hour
+from harchos_infra.runs.items import Items
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.rejections import pack
@@ -46,6 +49,8 @@ class Submission:
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
+    queue: str | None = None
+    """The queue whose items the run does."""
     priority: int = 0
     """Of the runs that wait for a place, a controller starts the highest first."""
 
@@ -95,20 +100,63 @@ def record(
     also: Callable[[Connection, str], None] | None = None,
 ) -> Lease:
     """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
-    plan = submission.plan
-    check_runs(plan)
-    now = clock.now()
+    check_runs(submission.plan)
+    return _record(ledger, submission, submission.plan, stage, owner=owner, clock=clock, once=once, also=also)
+
+
+def submit_queue(
+    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+) -> list[Lease]:
+    """Record the items of a queue, and the runs that share it: as many as its plan has hubs.
+
+    `once` as of `submit`; the runs carry the identity of the queue's whole plan.
+    """
+    whole = submission.plan
+    check_runs(whole)
+    workload = submission.loaded.workload
+    items = workload.spec.items
+    assert items is not None
+    queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
+    part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
+    Items(ledger).add(queue, items.names or names(items.total))
+    return [
+        _record(
+            ledger,
+            part,
+            whole,
+            lambda run: stage_run(part, run),
+            owner=owner,
+            clock=clock,
+            once=once and number == 0,
+        )
+        for number in range(hubs_of(whole) or 1)
+    ]
+
+
+def _record(
+    ledger: Ledger,
+    submission: Submission,
+    whole: Plan,
+    stage: Callable[[str], None],
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool,
+    also: Callable[[Connection, str], None] | None = None,
+) -> Lease:
+    """Record a run of a plan that is all of `whole`, which gives its identity, or a part of it."""
     run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
     stage(run)
-    document = _decision(plan)
-    values = {**_first_row(submission, run, now=now), "plan_hash": _hash(document)}
+    document = _decision(submission.plan)
+    identity = _hash(document) if submission.plan is whole else plan_hash(whole)
+    values = {**_first_row(submission, run, now=clock.now()), "plan_hash": identity}
     try:
         return ledger.add_run(
             values,
             _accepted(submission, document),
             owner=owner,
             once=once,
-            rejected=None if ledger.has_rejected(values["plan_hash"]) else pack(plan.rejected),
+            rejected=None if ledger.has_rejected(identity) else pack(whole.rejected),
             also=None if also is None else lambda db: also(db, run),
         )
     except HarchosError:
@@ -176,6 +224,7 @@ def _first_row(submission: Submission, run: str, *, now: datetime) -> dict[str, 
         "intensities": {},
         "units": {},
         "outputs": [],
+        "queue": submission.queue,
     }
 
 

@@ -8,6 +8,7 @@ The docstrings of models and attributes are the descriptions in the JSON Schema 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -323,6 +324,51 @@ class Scaling(Model):
         return self
 
 
+_ITEM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_ITEM_HINT = "write letters, digits, `.`, `_` and `-`: a folder is named after it"
+
+
+def _item_name(value: object) -> object:
+    if not isinstance(value, str):
+        raise QuantityError(f"the name of an item was expected, not {kind_of(value)}", "put it in quotes")
+    if len(value) > 128 or not re.fullmatch(_ITEM, value):
+        raise QuantityError(f"`{value[:40]}` is not the name of an item", _ITEM_HINT)
+    return value
+
+
+ItemName = Annotated[
+    str,
+    BeforeValidator(_item_name),
+    WithJsonSchema({"type": "string", "pattern": _ITEM, "maxLength": 128}, mode="validation"),
+]
+
+
+class Items(Model):
+    """A queue: the job is run once for each item, on one hub or several; each item is done exactly once."""
+
+    count: Int | None = Field(default=None, ge=1, le=100_000)
+    """How many items there are; their names are their numbers from 0."""
+    names: tuple[ItemName, ...] | None = Field(default=None, min_length=1, max_length=100_000, alias="list")
+    """The names of the items, in place of `count`."""
+    max_hubs: Int = Field(default=1, ge=1, le=100)
+    """How many hubs may work on them at once."""
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        if (self.count is None) == (self.names is None):
+            what = "neither `count` nor `list`" if self.count is None else "both `count` and `list`"
+            raise QuantityError(f"items has {what}", "write one of them: `items: {count: 240}`")
+        twice = sorted(name for name, n in Counter(self.names or ()).items() if n > 1)
+        if twice:
+            raise QuantityError(f"item `{twice[0]}` is listed twice", "an item is done once: list it once")
+        return self
+
+    @property
+    def total(self) -> int:
+        """How many items there are."""
+        return self.count if self.count is not None else len(self.names or ())
+
+
 class Secret(Model):
     """A value that is read when the run is submitted; it is in no plan, state, log or report."""
 
@@ -462,6 +508,8 @@ class Spec(Model):
     """Hard limits of the whole run."""
     scaling: Scaling | None = None
     """Bounds on the node count."""
+    items: Items | None = None
+    """The items of a queue, for each of which the job is run once; `duration` is that of all, on one hub."""
     ttl_h: PositiveHours | None = Field(default=None, alias="ttl")
     """The hub ends itself after this time, whatever happens."""
     networking: Networking | None = None

@@ -13,6 +13,9 @@ from harchos_infra.workload.document import Spec
 from harchos_infra.workload.secret import is_secret_name
 from harchos_infra.workload.without_effect import scales
 
+QUEUES = ("batch", "pipeline")
+"""Types that may have items."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -32,6 +35,7 @@ def check(spec: Spec) -> Iterator[Finding]:
     yield from _repetition(spec)
     yield from _progress(spec)
     yield from _scaling(spec)
+    yield from _items(spec)
     yield from _objective(spec)
     yield from _service(spec)
     yield from _gpus(spec)
@@ -97,12 +101,13 @@ def _shortest_hours(spec: Spec) -> float | None:
     if spec.duration is None or spec.type in ("inference", "dev"):
         return None
     known = [*spec.duration.by_gpu.values(), spec.duration.default]
-    return min((hours for hours in known if hours is not None), default=None)
+    hubs = spec.items.max_hubs if spec.items is not None else 1
+    return min((hours / hubs for hours in known if hours is not None), default=None)
 
 
 def _progress(spec: Spec) -> Iterator[Finding]:
     checkpoint = ("spec", "checkpoint")
-    if spec.interruptible and spec.checkpoint is None:
+    if spec.interruptible and spec.checkpoint is None and spec.items is None:
         yield Finding(
             ("spec", "interruptible"),
             "an interruptible job without `checkpoint` loses its work at each pause",
@@ -133,6 +138,49 @@ def _scaling(spec: Spec) -> Iterator[Finding]:
             "remove `replicas`: `duration` is the run time with `minNodes`",
             about=(("spec", "scaling"),),
         )
+
+
+def _items(spec: Spec) -> Iterator[Finding]:
+    if spec.items is None:
+        return
+    items: Path = ("spec", "items")
+    if spec.type not in QUEUES:
+        yield Finding(
+            items,
+            f"a workload of type {spec.type} has no items",
+            f"set `type` to {' or '.join(QUEUES)}",
+            about=(("spec", "type"),),
+        )
+    if spec.replicas > 1:
+        yield Finding(
+            ("spec", "replicas"),
+            "each hub of a queue has one node",
+            "remove it: `items: {maxHubs: …}` says how many hubs there are",
+            about=(items,),
+        )
+    if spec.schedule is not None:
+        yield Finding(
+            ("spec", "schedule"),
+            "a queue of items does not recur in this version",
+            "remove it, and apply the workload when its items are there",
+            about=(items,),
+        )
+    if spec.scaling is not None:
+        yield Finding(
+            ("spec", "scaling"),
+            "`scaling` and `items` both divide the work",
+            "remove it: `items: {maxHubs: …}` says how many hubs there are",
+            about=(items,),
+        )
+    if spec.checkpoint is not None:
+        yield Finding(
+            ("spec", "checkpoint"),
+            "each item is done from its beginning, so that nothing is resumed",
+            "remove `checkpoint`: an item that was not finished is done again",
+            about=(items,),
+        )
+    if spec.networking is not None and spec.networking.port is not None:
+        yield Finding(("spec", "networking"), "a queue serves nothing", "remove `networking`", about=(items,))
 
 
 def _objective(spec: Spec) -> Iterator[Finding]:

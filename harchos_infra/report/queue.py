@@ -1,0 +1,137 @@
+"""The report of a queue: its runs side by side, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+from harchos_infra.report import document as run_document
+from harchos_infra.report.account import Account
+from harchos_infra.report.interval import Interval
+from harchos_infra.report.method import rehearsal_label
+from harchos_infra.report.section import Section
+from harchos_infra.report.sections import where
+from harchos_infra.report.wording import UNKNOWN, grams, interval, known, kwh, usd
+from harchos_infra.runs.items import Counts
+from harchos_infra.runs.record import RunRecord
+
+SCHEMA = "harchos.queue-report/1"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """A queue, how far it is, and the records and accounts of its runs."""
+
+    queue: str
+    counts: Counts
+    runs: Sequence[tuple[RunRecord, Account]]
+
+    @property
+    def headline(self) -> str:
+        """Queue, progress and number of runs in one line."""
+        runs = f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'}"
+        rehearsal = " (rehearsal)" if any(record.rehearsal for record, _ in self.runs) else ""
+        return f"{self.queue}{rehearsal} · {self.counts} · {runs}"
+
+    @property
+    def kwh(self) -> float | None:
+        """Energy of all hubs; None where one that lived was not metered."""
+        return _sum([a.realised.kwh for _, a in self.runs if a.hubs])
+
+    @property
+    def gco2e(self) -> Interval | None:
+        """Carbon of all hubs, embodied and transfer included; None where that of one is not known."""
+        totals = [a.realised.carbon.total() for _, a in self.runs if a.hubs]
+        if any(total is None for total in totals):
+            return None
+        known_totals = [total for total in totals if total is not None]
+        return Interval(fsum(t.low for t in known_totals), fsum(t.high for t in known_totals))
+
+    @property
+    def usd(self) -> float:
+        """Cost of all hubs."""
+        return fsum(a.realised.cost.total for _, a in self.runs)
+
+    @property
+    def gco2e_per_item(self) -> float | None:
+        """Carbon of an item that was done, at the low end of transfer."""
+        total = self.gco2e
+        return total.low / self.counts.done if total is not None and self.counts.done else None
+
+    def section(self) -> Section:
+        """Return the table of runs and their sum."""
+        rows = [_row(record, account) for record, account in self.runs]
+        planned = "planned, all runs", "", "", *_planned(self.runs)
+        gco2e = self.gco2e
+        total = (
+            *("sum", "", str(self.counts.done), known(self.kwh, kwh)),
+            *(interval(gco2e, grams) if gco2e else UNKNOWN, usd(self.usd)),
+        )
+        notes = []
+        if self.gco2e_per_item is not None:
+            notes.append(
+                f"{grams(self.gco2e_per_item)} CO2e and {usd(self._usd_per_item)} for each item done."
+            )
+        labels = dict.fromkeys(rehearsal_label(record) for record, _ in self.runs)
+        notes += [label for label in labels if label]
+        notes.append("`harchos report RUN` has each run's own account, with its plan and its baselines.")
+        headers = ("run", "where", "items", "energy", "gCO2e", "USD")
+        return Section(
+            "The queue's runs", headers, (*rows, total, planned), right=(2, 3, 4, 5), notes=tuple(notes)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `harchos.queue-report/1`."""
+        gco2e = self.gco2e
+        counts = self.counts
+        return {
+            "schema": SCHEMA,
+            "queue": self.queue,
+            "items": {
+                "total": counts.total,
+                "done": counts.done,
+                "failed": counts.failed,
+                "assigned": counts.assigned,
+                "waiting": counts.waiting,
+            },
+            "sum": {
+                "energyKwh": self.kwh,
+                "totalGco2e": None if gco2e is None else {"low": gco2e.low, "high": gco2e.high},
+                "totalUsd": self.usd,
+                "gco2ePerItem": self.gco2e_per_item,
+                "usdPerItem": self._usd_per_item if counts.done else None,
+            },
+            "runs": [run_document.document(record, account) for record, account in self.runs],
+        }
+
+    @property
+    def _usd_per_item(self) -> float:
+        return self.usd / self.counts.done
+
+
+def _row(record: RunRecord, account: Account) -> tuple[str, ...]:
+    state = record.outcome or f"{record.phase}, not finished"
+    total = account.realised.carbon.total()
+    realised = (
+        (known(account.realised.kwh, kwh), interval(total, grams) if total else UNKNOWN)
+        if account.hubs
+        else ("no hub", "-")
+    )
+    items = f"{record.units.get('items', 0):.0f}"
+    return f"{record.id}, {state}", where(account.planned), items, *realised, usd(account.realised.cost.total)
+
+
+def _planned(runs: Sequence[tuple[RunRecord, Account]]) -> tuple[str, str, str]:
+    totals = [account.planned.carbon.total() for _, account in runs]
+    low = fsum(total.low for total in totals if total is not None)
+    return (
+        kwh(fsum(account.planned.kwh for _, account in runs)),
+        grams(low),
+        usd(fsum(account.planned.cost.total for _, account in runs)),
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    return None if None in values else fsum(value for value in values if value is not None)
