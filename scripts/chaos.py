@@ -1,4 +1,4 @@
-"""Runs under faults: `kill -9` of everything, locks, lost state, torn checkpoints; then all must be well.
+"""Runs under faults: `kill -9` of everything, locks, clocks that jump, full disks; then all must be well.
 
 make chaos N=200 SEED=1                     # prints the table; exit 1 if anything came out wrong
 scripts/chaos.py --seed 1 --only 17         # one of those runs again
@@ -43,6 +43,7 @@ JOB = {
         "checkpoint": {"grace": "10s", "restart": "5m", "sizeGiB": 0.01, "interval": "1s"},
         "restartPolicy": {"onFailure": "restart", "maxRetries": 9},
         "resources": {"cpu": 1, "memory": "1Gi"},
+        "secrets": [{"name": "CHAOS_TOKEN"}],
     },
 }
 HERE = {"duration": "2m", "placement": {"providers": ["local"]}}
@@ -52,6 +53,7 @@ ELSEWHERE = {
     "objective": "greenest",
     "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
 }
+WRONG_CLOCK = Path(train.__file__).with_name("wrong_clock.c")
 NOW = "2022-07-17T07:30Z"
 """From then on the plan for two regions pauses and moves, on the replayed week."""
 
@@ -105,7 +107,9 @@ def prepare(work: Path, home: Path) -> None:
         (work / f"{name}.yaml").write_text(json.dumps(document, indent=2))
     home.mkdir()
     planned = command("plan", "moves.yaml", "--now", NOW, "--out", "plan.json")
-    done = subprocess.run(planned, cwd=work, env=environ(home), capture_output=True, text=True)
+    done = subprocess.run(
+        planned, cwd=work, env=environ(home) | {"CHAOS_TOKEN": "none"}, capture_output=True, text=True
+    )
     if done.returncode != 0:
         sys.exit(done.stderr)
     segments = json.loads((work / "plan.json").read_text())["chosen"]["segments"]

@@ -92,7 +92,7 @@ class ContainerRunner:
         _give_to_user(self._mounts)
         words = [
             *("run", "--rm", "--name", self._container, "--log-driver", "none"),
-            *self._labels(),
+            *labels(self._identity),
             *_hardened(),
             *self._limits(),
             *self._places(),
@@ -200,11 +200,6 @@ class ContainerRunner:
             file.writelines(lines)
         return [*words, "--env-file", str(self._environment_file)]
 
-    def _labels(self) -> list[str]:
-        identity = self._identity
-        labels = {"run": identity.run, "hub": identity.hub, "expires": identity.expires}
-        return [word for name, value in labels.items() for word in ("--label", f"harchos:{name}={value}")]
-
     def _limits(self) -> list[str]:
         job = self._job
         memory_gib = min(job.memory_gib or machine_memory_gib(), machine_memory_gib())
@@ -248,11 +243,18 @@ def network_words(network: str | None) -> list[str]:
     return [] if network is None else ["--network", network]
 
 
-def probe(engine: Engine, image: Image, network: str | None) -> None:
-    """Run `true` in a container as the job would be run. Raises EngineError."""
+def labels(identity: Identity) -> list[str]:
+    """Return the flags that mark a container as a hub's."""
+    marks = {"run": identity.run, "hub": identity.hub, "expires": identity.expires}
+    return [word for name, value in marks.items() for word in ("--label", f"harchos:{name}={value}")]
+
+
+def probe(engine: Engine, image: Image, network: str | None, identity: Identity) -> None:
+    """Run `true` in a container as the job would be run, and marked like it. Raises EngineError."""
     words = [
         "run",
         "--rm",
+        *labels(identity),
         *_hardened(),
         *image_mounts(image),
         *network_words(network),

@@ -35,7 +35,7 @@ def choose_runner(
         try:
             engine.run("info")
             host = Image(ensure_host_image(engine), host=True)
-            network = _network(job, engine, host)
+            network = _network(job, engine, host, identity)
         except EngineError as error:
             refusals.append(str(error))
             continue
@@ -57,7 +57,7 @@ def _engines(job: Job, directory: Directory, cgroup: Cgroup) -> list[Engine]:
     return [engine for engine in installed_engines(conf) if job.engine in ("auto", engine.name)]
 
 
-def _network(job: Job, engine: Engine, image: Image) -> str | None:
+def _network(job: Job, engine: Engine, image: Image, identity: Identity) -> str | None:
     """Return the network on which a container runs here; raises EngineError if none does.
 
     A service must be reached at 127.0.0.1, so it shares the host's; so does any job where the engine's
@@ -65,11 +65,11 @@ def _network(job: Job, engine: Engine, image: Image) -> str | None:
     """
     if not job.service:
         try:
-            probe(engine, image, None)
+            probe(engine, image, None, identity)
             return None
         except EngineError:
             pass
-    probe(engine, image, "host")
+    probe(engine, image, "host", identity)
     return "host"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harchos_infra.hub import proc, service
+from harchos_infra.hub.agent_log import log_patiently
 from harchos_infra.hub.attempts import Attempts, Repeated, Watch
 from harchos_infra.hub.board import StatusBoard
 from harchos_infra.hub.cgroup import Cgroup
@@ -314,6 +315,7 @@ def _tree_cpu_seconds(pid: int) -> float:
 
 def main(directory: Path, guard_pid: int) -> None:
     """Run as the worker of the guard that started it."""
+    log_patiently()
     proc.die_with_parent(guard_pid, signal.SIGUSR1)
     where = Directory(directory)
     identity = where.identity()

@@ -33,7 +33,7 @@ from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
-from harchos_infra.runs.calibration import hub_figures
+from harchos_infra.runs.calibration import hub_figures, lifetime
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, RunClock, next_hour
 from harchos_infra.runs.collect import collect
 from harchos_infra.runs.hub import hub_spec
@@ -91,7 +91,7 @@ class Reconciler:
         self._report = report
         self._provisioner = Provisioner()
         self._powers_read: dict[str, int] = {}
-        self._beats: dict[str, tuple[int, datetime]] = {}
+        self._beats: dict[str, tuple[int, float]] = {}
         self._told: set[tuple[str, str]] = set()
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
@@ -248,7 +248,7 @@ class Reconciler:
                 else "no process, container, cgroup or state entry is left"
             )
             gone = ("gone", f"hub {hub['hub']}: {what}")
-            gone_at = self._clock.now().timestamp()
+            gone_at = max(self._clock.now().timestamp(), hub["created_at"])
             self._ledger.conclude(
                 lease, operation, "done", {}, hub={"state": "gone", "gone_at": gone_at}, events=[gone]
             )
@@ -307,7 +307,8 @@ class Reconciler:
                 served = {unit: units.get(unit, 0.0) + count for unit, count in served.items()}
             units |= served
             measurements = self._ledger.measurements(hub["hub"])
-            self._ledger.update_hub(lease, hub["hub"], **hub_figures(status, measurements))
+            figures = {**hub_figures(status, measurements), **lifetime(hub, measurements)}
+            self._ledger.update_hub(lease, hub["hub"], **figures)
         outputs = collect(boxes, home() / "runs" / run["id"])
         metrics = read_metrics(home() / "runs" / run["id"] / "outputs" / NAME)
         self._ledger.update_run(lease, outputs=outputs, units=units, metrics=metrics)
@@ -445,9 +446,10 @@ class Reconciler:
         if self.hurry:
             return Verdict("stopped", "interrupted twice")
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
-            return Verdict("expired", "the hub outlived its TTL without saying so")
+            late = "the hub outlived its TTL without saying so"
+            return lost(late, resumes=True) if self._resumes(run) else Verdict("expired", late)
         heartbeat = box.get_json("heartbeat.json")
-        silent_s = (now - self._last_beat(hub, heartbeat, now)).total_seconds()
+        silent_s = self._clock.steady_s() - self._last_beat(hub, heartbeat)
         patience = RENTED if is_rented(run, hub["place"]) else LOCAL
         if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
@@ -455,13 +457,15 @@ class Reconciler:
             return lost(f"the hub has been silent for {silent_s:.0f} s", resumes=self._resumes(run))
         return None
 
-    def _last_beat(self, hub: RowMapping, heartbeat: Mapping[str, Any] | None, now: datetime) -> datetime:
-        """Return when the heart was first seen to have beaten as often as now: the hub's clock may be off."""
-        if heartbeat is None:
-            return datetime.fromtimestamp(hub["created_at"], UTC)
+    def _last_beat(self, hub: RowMapping, heartbeat: Mapping[str, Any] | None) -> float:
+        """Return when the heart was first seen to have beaten as often as now, by the steady clock.
+
+        The clocks of the hub and of this machine may be wrong, and may be set at any time.
+        """
+        beats = 0 if heartbeat is None else heartbeat["seq"]
         seen = self._beats.get(hub["hub"])
-        if seen is None or seen[0] != heartbeat["seq"]:
-            seen = self._beats[hub["hub"]] = (heartbeat["seq"], now)
+        if seen is None or seen[0] != beats:
+            seen = self._beats[hub["hub"]] = (beats, self._clock.steady_s())
         return seen[1]
 
     def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:

@@ -68,10 +68,14 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
     """Bring the job to a hub's mailbox, and the work of the hubs `before`, oldest first, to go on from.
 
     Returns in words from which checkpoint; nothing where there is none. A hub that lives already has all of
-    it. A hub on a cloud gets the agent, too, and references to its secrets, which go to the store there.
+    it; but its agent may have died since it took the secrets, and the next one looks for them. A hub on a
+    cloud gets the agent, too, and references to its secrets, which go to the store there.
     Raises MailboxError, HarchosError.
     """
     box, source = hub_box(hub), job_box(run["id"])
+    secrets = source.get(_SECRETS)
+    if secrets is not None and not is_rented(run, hub["place"]):
+        box.put(_SECRETS, secrets)
     if box.exists("heartbeat.json"):
         return ""
     resumed = ""
@@ -84,14 +88,11 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
         if handover_outputs(hub_box(earlier), box):
             break
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
-    secrets = source.get(_SECRETS)
     if is_rented(run, hub["place"]):
         spec = hub_spec(run, hub)
         stage_agent(box, spec)
         if secrets is not None:
             job["secret_refs"] = store_run_secrets(spec, json.loads(secrets))
-    elif secrets is not None:
-        box.put(_SECRETS, secrets)
     packed = source.get(_WORKDIR)
     if packed is not None:
         box.put(_WORKDIR, packed)

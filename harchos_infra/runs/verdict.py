@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harchos_infra.hub.ttl import CLOCK_SET
 from harchos_infra.runs.job import SERVICE_TYPES
 
 SPOT = "spot notice"
@@ -39,6 +40,8 @@ def of_status(
     checkpoints.
     """
     phase, reason = status["phase"], status.get("reason") or ""
+    if phase == "expired" and resumes and reason.startswith(CLOCK_SET):
+        return lost(reason, resumes=True)
     if phase == "expired" and run["type"] in SERVICE_TYPES:
         return Verdict("stopped", "the service reached its TTL")
     if phase == "stopped" and run["desired"] == "run" and resumes:

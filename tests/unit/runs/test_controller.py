@@ -37,6 +37,9 @@ class Shifted:
     def now(self) -> datetime:
         return self._at + timedelta(seconds=time.monotonic() - self._since)
 
+    def steady_s(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

@@ -63,6 +63,9 @@ class Stepped:
     def now(self) -> datetime:
         return self.at
 
+    def steady_s(self) -> float:
+        return self.at.timestamp()
+
     def sleep(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
 
