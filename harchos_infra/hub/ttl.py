@@ -14,7 +14,7 @@ class Ttl:
     """Ends at `expires` of the wall clock, or when as much time has passed as was left at the start.
 
     The second holds when the wall clock is set back; the boot-time clock runs on while a machine sleeps. A
-    wall clock that is set forward ends the hub, too: it may have been wrong before. `why` tells the two apart.
+    wall clock that is set forward ends the hub, too: it may have been wrong before.
     """
 
     def __init__(self, expires: datetime) -> None:
