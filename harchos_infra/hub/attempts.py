@@ -14,7 +14,7 @@ from harchos_infra.hub.directory import Directory
 from harchos_infra.hub.ending import Ending, Endings
 from harchos_infra.hub.job import Job
 from harchos_infra.hub.log_shipper import LogShipper
-from harchos_infra.hub.runner import Runner, RunnerError
+from harchos_infra.hub.runner import JobLostError, Runner, RunnerError
 from harchos_infra.hub.status import now
 
 _TICK_S = 0.05
@@ -61,14 +61,20 @@ class Attempts:
         """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
         last = self._job.max_retries + 1
         for attempt in range(1, last + 1):
-            ending = self._endings.now() or self._attempt(attempt)
+            ending = None
+            try:
+                ending = self._endings.now() or self._attempt(attempt)
+                failure = describe(self._board.status.exit_code)
+            except JobLostError as error:
+                if attempt == last or self._endings.now():
+                    raise
+                failure = str(error)
             if ending:
                 return ending.phase, ending.reason
-            code = self._board.status.exit_code
-            if code == 0:
+            if self._board.status.exit_code == 0:
                 return "succeeded", None
             if attempt < last:
-                self._logs.note(f"attempt {attempt} of {last} failed: {describe(code)}; starting again")
+                self._logs.note(f"attempt {attempt} of {last} failed: {failure}; starting again")
                 time.sleep(_RETRY_PAUSE_S)
         return "failed", describe(self._board.status.exit_code)
 

@@ -21,7 +21,7 @@ from harchos_infra.hub.checkpoints import Checkpoints
 from harchos_infra.hub.control import Control
 from harchos_infra.hub.directory import Directory, Identity
 from harchos_infra.hub.ending import Endings
-from harchos_infra.hub.files import ChangingError
+from harchos_infra.hub.files import ChangingError, disk_is_full
 from harchos_infra.hub.heartbeat import Heartbeat
 from harchos_infra.hub.job import Job, JobError
 from harchos_infra.hub.log_shipper import LogShipper
@@ -40,6 +40,7 @@ from harchos_infra.hub.workdir import unpack
 
 _JOB_WAIT_S = 15.0
 _CHECKPOINT_RETRY_S = 15.0
+_DISK_S, _DISK_PAUSE_S = 60.0, 1.0
 _CLOSE_S = 10.0
 _INSIST_S = 10.0
 _TOKENS_S = 2.0
@@ -109,7 +110,7 @@ class Worker:
         return phase, _join(reason, logs.close(self._patience))
 
     def _run_and_store(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
-        self._prepare(job, logs)
+        self._prepare_patiently(job, logs)
         try:
             phase, reason = self._run_job(job, secrets, logs)
         except RunnerError as error:
@@ -176,6 +177,18 @@ class Worker:
             except SecretError as error:
                 raise JobError(f"secret {name} cannot be read from {error}") from None
         return found
+
+    def _prepare_patiently(self, job: Job, logs: LogShipper) -> None:
+        """Prepare; where the disk is full again and again for a minute: others may make room."""
+        until = time.monotonic() + _DISK_S
+        while True:
+            try:
+                self._prepare(job, logs)
+                return
+            except (JobError, MailboxError, OSError) as error:
+                if not disk_is_full(error) or time.monotonic() > until or self._endings.now():
+                    raise
+            time.sleep(_DISK_PAUSE_S)
 
     def _prepare(self, job: Job, logs: LogShipper) -> None:
         """Make the job's directories anew, unpack its files, restore its last checkpoint."""

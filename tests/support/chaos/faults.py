@@ -55,7 +55,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "container engine": ("container",),
     "database down": ("postgresql",),
     "disk full": ("rehearsal", "local"),
-    "clock of the driver": ("local", "container"),
+    "clock of the driver": ON_FILES,
     "clock of the machine": ("local", "container"),
 }
 """By kind, the ways of the runs that it may strike, where these are not all."""
@@ -97,6 +97,8 @@ def draw(chance: random.Random, first: str, way: str) -> list[Fault]:
     if segments > 1:  # on a clock that runs fast a second one is past the deadline
         lost = [kind for kind in kinds if kind in LOSSES]
         kinds = [kind for kind in kinds if kind not in LOSSES] + lost[:1]
+    if segments > 1 and "clock of the driver" in kinds:
+        kinds = [kind for kind in kinds if kind not in LOSSES]
     clocks = [kind for kind in kinds if kind in CLOCKS]
     kinds = [kind for kind in kinds if kind not in CLOCKS] + clocks[:1]
     return [_fault(chance, kind, chance.choice((1, 1, 1, segments))) for kind in kinds]
@@ -104,7 +106,7 @@ def draw(chance: random.Random, first: str, way: str) -> list[Fault]:
 
 def _fault(chance: random.Random, kind: str, nth: int) -> Fault:
     phase = chance.choice(WHERE[kind])
-    longest_s = {"": 3.0, "run": 7.0, "provision": 2.0}.get(phase, 0.8)
+    longest_s = {"": 3.0, "run": 7.0, "provision": 2.0, "wait": 0.8}.get(phase, 0.2)
     lasts_s, shift_s = chance.uniform(1, 7), 0
     if kind == "ledger locked for a minute":
         lasts_s = chance.uniform(66, 72)

@@ -68,7 +68,7 @@ def _traces(starts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _commands(root: Path) -> list[str]:
     said = (root / "commands.log").read_text(errors="replace")
-    return ["a command ended with a traceback"] if "Traceback" in said else []
+    return ["a command ended with a traceback"] if "\nTraceback" in said else []
 
 
 def _left(machine: Machine) -> list[str]:

@@ -252,6 +252,8 @@ class Trial:
 
     def _kill_drivers(self, *, racing: bool) -> bool:
         living = [driver for driver in self._drivers if driver.poll() is None]
+        if len(living) > 1 and not racing and self._chance.random() < 0.5:
+            living = [self._chance.choice(living)]
         for driver in living:
             driver.kill()
             driver.wait()
