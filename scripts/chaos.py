@@ -53,6 +53,7 @@ ELSEWHERE = {
     "objective": "greenest",
     "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
 }
+NEEDED = ("podman", "cc", "mount", "unshare")
 WRONG_CLOCK = Path(train.__file__).with_name("wrong_clock.c")
 NOW = "2022-07-17T07:30Z"
 """From then on the plan for two regions pauses and moves, on the replayed week."""
@@ -60,6 +61,9 @@ NOW = "2022-07-17T07:30Z"
 
 def main() -> int:
     options = arguments()
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        sys.exit(f"error: faults need root and {', '.join(missing) or 'no more'} (CONTRIBUTING.md)")
     numbers = [options.only] if options.only is not None else list(range(options.runs))
     base = Path(tempfile.mkdtemp(prefix="harchos-chaos-"))
     work = base / "work"

@@ -14,7 +14,7 @@ import pytest
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import ledger as ledger_module
 from harchos_infra.runs.ledger import LeaseLostError, Ledger
-from harchos_infra.runs.owner import new_owner
+from harchos_infra.runs.owner import is_live, new_owner
 
 SEGMENT = {
     "provider": "aws",
@@ -261,3 +261,9 @@ def test_a_plan_whose_run_has_ended_is_begun_again(ledger: Ledger) -> None:
     lease = ledger.add_run(values("a-1"), PLAN, owner="first", once=True)
     ledger.update_run(lease, phase="done")
     ledger.add_run(values("a-2"), PLAN, owner="second", once=True)
+
+
+def test_an_owner_elsewhere_is_not_alive_for_hours_because_the_clock_was_set_back() -> None:
+    assert is_live("elsewhere:1:2", until=1015.0, now=1000.0)
+    assert not is_live("elsewhere:1:2", until=1015.0, now=1000.0 - 6 * 3600)
+    assert is_live(new_owner(), until=1015.0, now=1000.0 - 6 * 3600)
