@@ -16,8 +16,8 @@ def new_owner() -> str:
 def is_live(owner: str | None, until: float, now: float) -> bool:
     """Return whether `owner` still holds a lease that runs until `until` (same clock as `now`, seconds).
 
-    An owner on this machine whose process is gone is dead at once; of another machine only the lease tells, and
-    one that is longer than any was left by a clock that has been set back since.
+    An owner on this machine whose process is gone is dead at once; of another machine only the lease tells,
+    and one that is longer than any was left by a clock that has been set back since.
     """
     if owner is None or until < now:
         return False
