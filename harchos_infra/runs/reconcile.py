@@ -469,7 +469,12 @@ class Reconciler:
         return seen[1]
 
     def _is_alive(self, run: RowMapping, hub: RowMapping) -> bool:
-        return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=hub["hub"]))
+        """Tell whether the hub's machine is there, or here one of its processes.
+
+        A container is on an engine's books even if every process of it was killed.
+        """
+        found = _cloud(run, hub["place"]).list(hub=hub["hub"])
+        return any(resource.kind not in ("cgroup", "container") for resource in found)
 
     def _tell(self, lease: Lease, hub: RowMapping, status: Mapping[str, Any]) -> None:
         news = {

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from harchos_infra.clouds.cloud import Resource
+from harchos_infra.clouds.local import LocalCloud
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.ttl import CLOCK_SET
 from harchos_infra.provision.failure import Code, ProvisionError
@@ -199,6 +201,20 @@ def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> N
     job.step(34.9)
     row = job.run.step(35.0)
     assert (row["phase"], row["outcome"]) == ("destroy", "failed")
+
+
+def test_a_container_that_is_on_its_engines_books_alone_does_not_keep_a_hub_alive(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    left = [
+        Resource(
+            "local", "container", "podman:c1", job.run.lease.run, f"{job.run.lease.run}-h1", None, "", None
+        )
+    ]
+    monkeypatch.setattr(LocalCloud, "list", lambda *_, **__: left)
+    assert job.run.step(34.9 + 10 / 3600)["interruption"] == "lost"
 
 
 def test_a_hub_whose_clock_is_hours_off_is_not_taken_for_lost(begin: Begin) -> None:
