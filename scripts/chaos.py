@@ -109,6 +109,8 @@ def prepare(work: Path, home: Path) -> None:
     for name, where in (("job", HERE), ("moves", ELSEWHERE)):
         document = {**JOB, "spec": {**JOB["spec"], "command": argv, **where}}  # type: ignore[dict-item]
         (work / f"{name}.yaml").write_text(json.dumps(document, indent=2))
+    shifting = ["cc", "-shared", "-fPIC", "-o", str(work / "wrong_clock.so"), str(WRONG_CLOCK)]
+    subprocess.run(shifting, check=True)
     home.mkdir()
     planned = command("plan", "moves.yaml", "--now", NOW, "--out", "plan.json")
     done = subprocess.run(

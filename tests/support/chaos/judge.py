@@ -68,7 +68,8 @@ def _traces(starts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _commands(root: Path) -> list[str]:
     said = (root / "commands.log").read_text(errors="replace")
-    return ["a command ended with a traceback"] if "\nTraceback" in said else []
+    wrong = {"\nTraceback": "a command ended with a traceback", "cannot be preloaded": "no clock was shifted"}
+    return [why for words, why in wrong.items() if words in said]
 
 
 def _left(machine: Machine) -> list[str]:
