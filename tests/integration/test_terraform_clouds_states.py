@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import boto3
 import httpx
@@ -191,9 +192,13 @@ def test_a_bucket_that_is_not_there_is_named(stage: Stage, store: Store) -> None
 
 
 def test_a_state_that_could_not_be_stored_is_stored_later(stage: Stage, store: Store) -> None:
+    lost = Event()
+    stage.replay.faults["google_compute_instance:create"] = Fault(until=lost)
+
     def lose_it(event: TerraformEvent) -> None:
         if event.type == "apply_complete" and event.address == "module.hub.google_service_account.hub":
             store.lose()
+            lost.set()
 
     with pytest.raises(ProvisionError):
         kept_in(stage, store).create(stage.spec, lose_it)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ class Fault:
 
     error: str | None = None
     delay_s: float = 0.0
+    until: threading.Event | None = None
+    """What the call waits for besides; half a minute at most."""
     crash: bool = False
     """Terraform is killed (SIGKILL) before it gets an answer."""
     leaves: Literal["nothing", "tainted", "orphan"] = "nothing"

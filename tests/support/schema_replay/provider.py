@@ -165,6 +165,8 @@ class ReplayProvider(wire.services.ProviderServicer):  # type: ignore[misc, name
             if fault.times is not None and self._met[call] > fault.times:
                 return _SUCCESS
         time.sleep(fault.delay_s)
+        if fault.until:
+            fault.until.wait(30)
         return fault
 
     def _crash(self) -> None:
