@@ -106,7 +106,7 @@ def draw(chance: random.Random, first: str, way: str) -> list[Fault]:
 
 def _fault(chance: random.Random, kind: str, nth: int) -> Fault:
     phase = chance.choice(WHERE[kind])
-    longest_s = {"": 3.0, "run": 7.0, "provision": 2.0, "wait": 0.8}.get(phase, 0.2)
+    longest_s = {"": 3.0, "run": 7.0, "provision": 2.0, "wait": 0.8, "collect": 0.03}.get(phase, 0.2)
     lasts_s, shift_s = chance.uniform(1, 7), 0
     if kind == "ledger locked for a minute":
         lasts_s = chance.uniform(66, 72)
