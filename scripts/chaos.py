@@ -69,13 +69,17 @@ def main() -> int:
     work = base / "work"
     prepare(work, base / "plans")
 
-    def one(number: int) -> Result:
+    def one(number: int) -> Result | None:
         trial = Trial(options.seed, number, work, base / f"run-{number}", given_up)
+        if given_up.is_set():
+            return None
         try:
             result = trial.run()
         except Exception:
             result = trial.result
             result.wrong.append(traceback.format_exc())
+        if given_up.is_set() and not result.good:
+            return None
         tell(trial, result, options.seed, base / f"run-{number}")
         return result
 
@@ -83,9 +87,11 @@ def main() -> int:
     for signalled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signalled, lambda *_: given_up.set())
     with ThreadPoolExecutor(options.parallel) as pool:
-        results = list(pool.map(one, numbers))
+        results = [result for result in pool.map(one, numbers) if result is not None]
     print(table(results))
-    if all(result.good for result in results):
+    if given_up.is_set():
+        print(f"given up: {len(numbers) - len(results)} runs were not carried out")
+    elif all(result.good for result in results):
         shutil.rmtree(base)
         return 0
     return 1
