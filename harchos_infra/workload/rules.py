@@ -57,7 +57,8 @@ def _times(spec: Spec) -> Iterator[Finding]:
         yield Finding(deadline, "the deadline is not after earliestStart", "raise it", about=(start,))
     shortest = _shortest_hours(spec)
     scaled = spec.scaling.throughput if spec.scaling is not None and scales(spec) else ()
-    fastest = max(scaled) / scaled[0] if scaled else 1.0
+    hubs = spec.items.max_hubs if spec.items else 1
+    fastest = max(scaled) / scaled[0] if scaled else float(hubs)
     if isinstance(spec.deadline, float) and shortest is not None and spec.deadline * fastest < shortest:
         yield Finding(
             deadline,
@@ -65,7 +66,7 @@ def _times(spec: Spec) -> Iterator[Finding]:
             about=(("spec", "duration"),),
             is_warning=True,
         )
-    if spec.ttl_h is not None and shortest is not None and spec.ttl_h < shortest:
+    if spec.ttl_h is not None and shortest is not None and spec.ttl_h < shortest / hubs:
         yield Finding(
             ("spec", "ttl"),
             "the hub ends itself before the job is done: ttl is shorter than the duration",
