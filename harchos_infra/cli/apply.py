@@ -40,7 +40,9 @@ def apply(
         min=1.0,
         help="How fast the rehearsal's clock runs [600 where the plan has pauses, else 1].",
     ),
-    detach: bool = typer.Option(False, "--detach", "-d", help="Leave the run to a `harchos controller`."),
+    detach: bool = typer.Option(
+        False, "--detach", "-d", help="Leave the run, or a workload that recurs, to a `harchos controller`."
+    ),
     priority: int = typer.Option(
         0, "--priority", help="Of the runs that wait for a place, a controller starts the highest first."
     ),
@@ -65,12 +67,20 @@ def apply(
     owner = new_owner()
     if speed is not None and not rehearse:
         raise HarchosError("--speed is for rehearsals", hint="add --rehearse, or leave --speed out")
+    recurs = loaded.workload.spec.schedule is not None and not is_plan_file(source)
+    if recurs and detach and not rehearse:
+        if now is not None:
+            raise HarchosError("--now is for one run", hint="leave --now out, or --detach")
+        _recur(ledger, plan, loaded, signal=signal, priority=priority, policy=rules, yes=yes)
+        return
     leases = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
     if not leases:
         typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
         rules = rules or recorded_with(plan)
         refuse_if_forbidden(rules, plan, loaded)
         refuse_if_drifted(source, plan, rehearse=rehearse, policy=rules)
+        if recurs:
+            note("this is one occurrence; `harchos apply --detach` lets the workload recur")
         if not yes:
             _ask(plan, rehearse)
         leases = _submit(
@@ -119,19 +129,59 @@ def follow(ledger: Ledger, lease: Lease) -> int:
     return 0 if served else JOB_FAILED
 
 
+def _recur(
+    ledger: Ledger,
+    plan: Plan,
+    loaded: LoadedWorkload,
+    *,
+    signal: str,
+    priority: int,
+    policy: LoadedPolicy | None,
+    yes: bool,
+) -> None:
+    """Hand a recurring workload to the controllers; `plan` is of its next occurrence, to be looked at."""
+    from harchos_infra.cli.output import text_width
+    from harchos_infra.cli.plan_view import WIDTH, render_headline
+    from harchos_infra.runs import recurrence
+    from harchos_infra.runs.clock import RealClock
+    from harchos_infra.workload.secret import hidden_values
+
+    typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
+    refuse_if_forbidden(policy, plan, loaded)
+    name = loaded.workload.metadata.name
+    if not yes:
+        typer.confirm(f"Let {name} recur, planned anew each time?", abort=True)
+    beginning = recurrence.Beginning(
+        loaded=loaded,
+        secrets=hidden_values(loaded),
+        signal=signal,
+        policy=policy.record() if policy else None,
+        priority=priority,
+    )
+    _, replaced = recurrence.begin(ledger.database, beginning, clock=RealClock())
+    place = ", in place of what it was" if replaced else ""
+    typer.echo(f"{name} recurs{place}: harchos status, harchos events {name}, harchos cancel {name}")
+    _say_controllers(ledger, "nothing happens at its ticks until one is: start `harchos controller`")
+
+
 def say_detached(ledger: Ledger, run: str) -> None:
     """Say how to watch a run that is left to a controller, and whether one is there."""
+    typer.echo(f"run {run} detached: harchos status --watch {run}, harchos logs -f {run}")
+    _say_controllers(
+        ledger,
+        "nothing happens to the run until one is: start `harchos controller`, or go on here with "
+        f"`harchos resume {run}`",
+    )
+
+
+def _say_controllers(ledger: Ledger, without: str) -> None:
     from harchos_infra.runs.owners import controllers
 
-    typer.echo(f"run {run} detached: harchos status --watch {run}, harchos logs -f {run}")
     live = controllers(ledger.database)
     if live:
         note(f"controller: {', '.join(owner.place for owner in live)}")
     else:
-        note(
-            "no controller is running, and nothing happens to the run until one is: start "
-            f"`harchos controller`, or go on here with `harchos resume {run}`"
-        )
+        note(f"no controller is running, and {without}")
 
 
 def _check_provider(plan: Plan, rehearse: bool) -> None:

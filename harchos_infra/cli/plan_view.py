@@ -88,7 +88,11 @@ def headline(plan: Plan) -> list[str]:
     """Return what is planned, where, when and why, and what it saves."""
     name = plan.workload["metadata"]["name"]
     if plan.chosen is None:
-        return [f"{name}: no candidate is feasible", f"nearest miss: {plan.nearest_miss}"]
+        return [
+            f"{name}: no candidate is feasible",
+            f"nearest miss: {plan.nearest_miss}",
+            *_occurrence(plan),
+        ]
     segment = plan.chosen.segments[0]
     wait = (segment.start - plan.now).total_seconds()
     when = "start now" if plan.decision == "schedule_now" else f"wait {duration(wait)}"
@@ -105,6 +109,7 @@ def headline(plan: Plan) -> list[str]:
         f"from {utc(segment.start)} to {utc(plan.chosen.finish)} UTC, "
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
+        *_occurrence(plan),
         *_savings(plan, plan.chosen),
         *_gap(plan.chosen),
         *_caution(plan),
@@ -157,6 +162,16 @@ def _why(plan: Plan) -> str:
         f"least {least} ({objective['name']}) of {summary['feasible']:,} feasible candidates "
         f"({summary['considered']:,} considered), {starts}"
     )
+
+
+def _occurrence(plan: Plan) -> Iterator[str]:
+    schedule = plan.workload["spec"].get("schedule")
+    if schedule is not None:
+        from harchos_infra.workload.document import Repetition
+        from harchos_infra.workload.occurrence import describe
+
+        tick = datetime.fromisoformat(plan.workload["spec"]["earliestStart"])
+        yield f"occurrence: {describe(Repetition.model_validate(schedule), tick)}"
 
 
 def _gap(chosen: Schedule) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def make_plan(
     path: Path | str, *, now: datetime, signal: Signal, policy: LoadedPolicy | None = None
 ) -> tuple[Plan, LoadedWorkload]:
-    """Load a workload and plan it as of `now` on `signal`, within `policy`.
+    """Load a workload and plan it as of `now` on `signal`, within `policy`; a recurring one at its next tick.
 
     What the document says in vain goes to standard error.
     """
@@ -30,9 +31,11 @@ def make_plan(
     from harchos_infra.planner.queue import plan_queue
     from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
+    from harchos_infra.workload.occurrence import next_occurrence
 
     loaded = load(path)
     _say_what_is_in_vain(loaded)
+    loaded = replace(loaded, workload=next_occurrence(loaded.workload, now))
     decide = plan if loaded.workload.spec.items is None else plan_queue
     made = decide(
         loaded.workload,

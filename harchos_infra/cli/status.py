@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harchos_infra.clouds.cloud import Resource
     from harchos_infra.runs.ledger import Ledger
     from harchos_infra.runs.owners import Owner
+    from harchos_infra.runs.recurrence import Recurrence
 
 WATCH_S = 0.5
 
@@ -26,6 +27,7 @@ class _Seen:
     resources: list[Resource]
     elsewhere: set[str]
     controllers: list[Owner]
+    recurring: list[dict[str, Any]]
 
 
 def status(
@@ -58,7 +60,8 @@ def _watch(ledger: Ledger, names: list[str] | None, format: Format) -> None:
     before = None
     while True:
         seen = _look(ledger, names, all_=False)
-        news = seen.runs, seen.queues, {resource.hub for resource in seen.resources}, seen.controllers
+        hubs = {resource.hub for resource in seen.resources}
+        news = seen.runs, seen.queues, hubs, seen.controllers, seen.recurring
         if news != before:
             if format is Format.TABLE and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
@@ -77,8 +80,16 @@ def _show(seen: _Seen, format: Format, *, each: bool) -> None:
             {"place": owner.place, "since": owner.since.isoformat(timespec="seconds")}
             for owner in seen.controllers
         ]
-        found = {"runs": seen.runs, "queues": seen.queues, "hubs": hubs, "controllers": controllers}
-        print_json({"schema": "harchos.runs/1", **found})
+        print_json(
+            {
+                "schema": "harchos.runs/1",
+                "runs": seen.runs,
+                "queues": seen.queues,
+                "hubs": hubs,
+                "controllers": controllers,
+                "recurring": seen.recurring,
+            }
+        )
         return
     _print(seen, each=each)
     if seen.elsewhere:
@@ -87,6 +98,7 @@ def _show(seen: _Seen, format: Format, *, each: bool) -> None:
 
 def _look(ledger: Ledger, names: list[str] | None, *, all_: bool) -> _Seen:
     from harchos_infra.clouds.cloud import cloud
+    from harchos_infra.runs import recurrence
     from harchos_infra.runs.ledger import FINAL
     from harchos_infra.runs.owners import controllers
     from harchos_infra.runs.sweep import is_ours
@@ -106,6 +118,7 @@ def _look(ledger: Ledger, names: list[str] | None, *, all_: bool) -> _Seen:
         resources=resources,
         elsewhere={r.hub for r in everything} - {r.hub for r in resources},
         controllers=controllers(ledger.database),
+        recurring=[_describe_recurring(r) for r in recurrence.live(ledger.database)] if names is None else [],
     )
 
 
@@ -139,6 +152,33 @@ def _describe(ledger: Ledger, row: Any) -> dict[str, Any]:
         "hubStates": {h["hub"]: h["state"] for h in ledger.hubs(row["id"])},
         "job": hub.get("phase"),
         "endpoint": hub.get("endpoint"),
+    }
+
+
+def _describe_recurring(recurring: Recurrence) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    from harchos_infra.planner.encoding import utc_text
+
+    schedule, last = recurring.schedule, recurring.last
+    return {
+        "workload": recurring.workload,
+        "recurrence": recurring.id,
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "doneWithin": schedule.model_dump(mode="json", by_alias=True)["doneWithin"],
+        "nextTick": utc_text(recurring.next.tick),
+        "nextCloses": utc_text(recurring.next.closes),
+        "last": None
+        if last is None
+        else {
+            "tick": utc_text(datetime.fromtimestamp(last["tick"], UTC)),
+            "state": last["state"],
+            "detail": last["detail"],
+            "run": last["run"],
+            "phase": last["phase"],
+            "outcome": last["outcome"],
+        },
     }
 
 
@@ -204,6 +244,12 @@ def _print(seen: _Seen, *, each: bool) -> None:
             print_table(["kind", "id", "detail"], [[r.kind, r.id, _line(r.detail)] for r in resources])
     else:
         typer.echo("no live hub on this machine")
+    if seen.recurring:
+        typer.echo("recurring:")
+        print_table(
+            ["workload", "schedule", "next window (UTC)", "last tick (UTC)", "what became of it"],
+            [_recurring_cells(r) for r in seen.recurring],
+        )
     for waiting in (r for r in runs if r["phase"] == "wait"):
         note(f"{waiting['run']} {waiting['queued'] or 'waits for ' + waiting['start']}")
     for run in (r for r in runs if r["moved"]):
@@ -214,6 +260,21 @@ def _print(seen: _Seen, *, each: bool) -> None:
         note("detached: a `harchos controller` takes it up, and none is running")
     if any(_driver(r) == " (abandoned)" for r in runs):
         note("abandoned: no live process drives it; `harchos resume RUN` goes on, `harchos sweep` ends it")
+
+
+def _recurring_cells(recurring: dict[str, Any]) -> list[str]:
+    tick, closes = (recurring[key][:16].replace("T", " ") for key in ("nextTick", "nextCloses"))
+    last = recurring["last"]
+    became = "-"
+    if last is not None:
+        became = " ".join(filter(None, (last["run"], last["outcome"] or last["phase"]))) or last["state"]
+    return [
+        recurring["workload"],
+        f"{recurring['cron']} {recurring['timezone']}",
+        tick if recurring["doneWithin"] is None else f"{tick} to {closes}",
+        "-" if last is None else last["tick"][:16].replace("T", " "),
+        became,
+    ]
 
 
 def _driver(run: dict[str, Any]) -> str:

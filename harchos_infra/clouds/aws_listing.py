@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from harchos_infra.catalog import Catalog
 from harchos_infra.catalog.offer import Market
 from harchos_infra.clouds.aws_prices import volume_usd_hour
 from harchos_infra.clouds.aws_session import AwsError, AwsSession
 from harchos_infra.clouds.cloud import Resource
+from harchos_infra.clouds.list_price import list_price_usd_hour
 
 NO_HUB = "-"
 """Hub of what belongs to a run as a whole: its secrets."""
@@ -230,7 +229,7 @@ def _price(session: AwsSession, region: str, kind: str, item: Described) -> floa
     """Return USD per hour of what is billed by itself; None for the rest, and where no price is told."""
     if kind == "instance" and item["State"]["Name"] in _RENTED_STATES:
         market: Market = "spot" if item.get("InstanceLifecycle") == "spot" else "on-demand"
-        return _list_prices().get((region, str(item["InstanceType"]), market))
+        return list_price_usd_hour("aws", region, str(item["InstanceType"]), market)
     if kind == "address":
         return PUBLIC_ADDRESS_USD_HOUR
     if kind == "volume":
@@ -239,12 +238,3 @@ def _price(session: AwsSession, region: str, kind: str, item: Described) -> floa
         except AwsError:
             return None
     return None
-
-
-@cache
-def _list_prices() -> dict[tuple[str, str, Market], float]:
-    return {
-        (offer.region, offer.instance_type, offer.market): offer.price_usd_hour
-        for offer in Catalog.builtin().offers
-        if offer.provider == "aws"
-    }

@@ -113,13 +113,18 @@ class KeptTogether:
         return None if parts is None else self._publish(parts)
 
     def store(self) -> list[str]:
-        """Store checkpoint and outputs for good; the leader makes a generation once all nodes have."""
+        """Store checkpoint and outputs for good.
+
+        The leader comes last, with a generation and then its outputs: what was put out is never ahead of what
+        was saved, so that a hub which lost a node has put nothing out.
+        """
         part = self._parts.upload()
-        refused = self.outputs.upload()
-        parts = self._gang.stored(part)
-        if parts:
-            self._publish(parts)
-        return refused
+        if isinstance(self._gang, Follower):
+            refused = self.outputs.upload()
+            self._gang.stored(part)
+            return refused
+        self._publish(self._gang.stored(part))
+        return self.outputs.upload()
 
     def save(self) -> int | None:
         """Store what this node wrote."""

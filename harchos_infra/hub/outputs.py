@@ -80,11 +80,11 @@ class Outputs:
 
 
 def put_out(boxes: Sequence[Mailbox]) -> list[Found] | None:
-    """Return what the nodes of a hub have put out, by path; None if none of them has. Raises MailboxError."""
+    """Return what the nodes of a hub have put out, by path; None unless all have. Raises MailboxError."""
     manifests = [box.get_json("outputs.json") for box in boxes]
-    if all(manifest is None for manifest in manifests):
+    if any(manifest is None for manifest in manifests):
         return None
-    parts = [_parse(manifest or [], box) for manifest, box in zip(manifests, boxes, strict=True)]
+    parts = [_parse(manifest, box) for manifest, box in zip(manifests, boxes, strict=True)]
     best = united(parts)
     found = {path: (boxes[node], f"outputs/{path}", file.item) for path, (node, file) in best.items()}
     for node, part in enumerate(parts):

@@ -128,7 +128,9 @@ def _assumptions(request: Request, estimates: Estimates, ranking: Ranking | None
     if spec.resources.gpu:
         found.append(f"the processors of a GPU machine at {ASSUMED_CPU_UTILIZATION:.0%}")
     found += _schedule_assumptions(request, estimates)
-    if spec.deadline is None:
+    if spec.schedule is not None and spec.deadline is None:
+        found.append("schedule.doneWithin is not given: nothing is deferred beyond the tick")
+    elif spec.deadline is None:
         found.append("no deadline is given: nothing is deferred")
     elif request.deadline is not None and (request.deadline - request.earliest).total_seconds() > LIMIT_S:
         found.append(f"starts later than {LIMIT_S // 86400} days from the earliest one are not looked at")

@@ -21,10 +21,12 @@ from queue import Empty, SimpleQueue
 
 from sqlalchemy import RowMapping
 
+from harchos_infra.errors import HarchosError
 from harchos_infra.runs.clock import Clock
 from harchos_infra.runs.controller_held import Held, StatusFile
 from harchos_infra.runs.controller_lanes import Lane
 from harchos_infra.runs.ledger import LEASE_S, Lease, LeaseLostError, Ledger, LedgerUnwritableError
+from harchos_infra.runs.occurrences import Occurrences
 from harchos_infra.runs.queue import Queue
 from harchos_infra.runs.reconcile import Reconciler
 from harchos_infra.settings import queue_limit
@@ -34,6 +36,8 @@ TICK_S = 0.5
 STEADY_S, REMOTE_STEADY_S, STOPPING_S = 10.0, 5.0, 1.0
 """How often a run acts whose job just runs; whose mailbox cannot be watched; whose job is to stop."""
 QUEUE_S = 1.0
+RECUR_S = 1.0
+"""How often it is looked whether a recurring workload's tick has come."""
 UNWRITABLE_PAUSE_S = 3.0
 TROUBLE_S, MOST_TROUBLE_S = 15.0, 600.0
 """Pause after a step that failed, doubled each time."""
@@ -71,7 +75,8 @@ class Controller:
         self._wake, self._ending, self._hurry = threading.Event(), threading.Event(), threading.Event()
         self._long, self._short = Lane("terraform", LONG), Lane("steps", SHORT)
         self._planning = Lane("planning", PLANNING)
-        self._renew_at = self._look_at = self._admit_at = float("-inf")
+        self._occurrences, self._recurring = Occurrences(ledger, clock, hear), threading.Event()
+        self._renew_at = self._look_at = self._admit_at = self._recur_at = float("-inf")
         self._skew = self._skew_now()
 
     def end(self) -> None:
@@ -119,6 +124,11 @@ class Controller:
         if now >= self._admit_at:
             self._admit_at = now + QUEUE_S
             self._admit()
+        if now >= self._recur_at and not self._recurring.is_set():
+            self._recur_at = now + RECUR_S
+            if self._occurrences.are_due():
+                self._recurring.set()
+                self._planning.put(self._recur)
 
     # what is new
 
@@ -231,6 +241,15 @@ class Controller:
             return _Done(lease.run, delay_s, row, status)
         except Exception as error:
             return _Done(lease.run, error=error)
+
+    def _recur(self) -> None:
+        """Act on ticks that have come; what that submits is taken up like any free run."""
+        try:
+            self._occurrences.act()
+        except HarchosError as error:
+            self._hear("-", "ledger", error.what)
+        finally:
+            self._recurring.clear()
 
     def _finish(self, done: _Done) -> None:
         self._done.put(done)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from harchos_infra.errors import HarchosError
 from harchos_infra.settings import home
 
-HEAD = "0006"
+HEAD = "0007"
 URL = "HARCHOS_DATABASE_URL"
 
 _POSTGRESQL = "postgresql"

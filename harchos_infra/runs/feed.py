@@ -120,7 +120,7 @@ class Feed:
         if run["queue"] is None:
             return None
         counts, runs = self._items.counts(run["queue"]), self._items.runs(run["queue"])
-        planned = self._ledger.plan(run["id"])["inputs"].get("queue", {}).get("hubs", 1)
+        planned = self._ledger.decision(run["id"])["inputs"].get("queue", {}).get("hubs", 1)
         return float(counts.left / counts.total * planned / max(working(runs), 1))
 
     def _leaves_the_rest(self, run: RowMapping, now: datetime) -> bool:

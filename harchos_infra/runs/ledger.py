@@ -7,7 +7,7 @@ names its lease; a stale owner writes nothing and gets `LeaseLostError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from harchos_infra.runs import owners, schema
 from harchos_infra.runs.clock import RunClock
 from harchos_infra.runs.database import Database, LedgerUnwritableError, db_now, insert_new
 from harchos_infra.runs.record import Event, HubSpan, Measurement, RunRecord
+from harchos_infra.runs.rejections import unpack
 
 __all__ = ["FINAL", "LEASE_S", "Lease", "LeaseLostError", "Ledger", "LedgerUnwritableError"]
 
@@ -54,10 +55,26 @@ class Ledger:
 
     # runs and leases
 
+    def has_rejected(self, plan_hash: str) -> bool:
+        """Return whether the rejected candidates of a plan are stored, by another run of it."""
+        r = schema.rejected
+        with self.database.read() as db:
+            return db.execute(select(r.c.plan_hash).where(r.c.plan_hash == plan_hash)).first() is not None
+
     def add_run(
-        self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str | None, once: bool = False
+        self,
+        values: Mapping[str, Any],
+        plan: Mapping[str, Any],
+        *,
+        owner: str | None,
+        once: bool = False,
+        rejected: bytes | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> Lease:
         """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
+
+        A plan whose `rejected` is None has those that are stored for its hash: now, packed as `rejected`, or
+        before. `also` writes in the same transaction, after them; what it raises undoes all.
 
         `once`: HarchosError if another run of this very plan is under way.
         """
@@ -79,6 +96,11 @@ class Ledger:
                 )
             )
             db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
+            if rejected is not None:
+                row = {"plan_hash": values["plan_hash"], "packed": rejected}
+                db.execute(insert_new(db, schema.rejected).values(row))
+            if also is not None:
+                also(db)
         return Lease(str(values["id"]), owner or "", 1)
 
     def claim(self, run: str, owner: str) -> Lease | None:
@@ -315,8 +337,21 @@ class Ledger:
 
     def plan(self, run: str) -> dict[str, Any]:
         """Return the plan that the run was begun with, as `harchos.plan/1`; a move does not change it."""
+        document = self.decision(run)
+        if "rejected" in document and document["rejected"] is None:
+            t, r = schema.run, schema.rejected
+            mine = select(r.c.packed).join(t, t.c.plan_hash == r.c.plan_hash).where(t.c.id == run)
+            with self.database.read() as db:
+                document["rejected"] = unpack(db.execute(mine).scalar_one())
+        return document
+
+    def decision(self, run: str) -> dict[str, Any]:
+        """Return the plan that the run was begun with as it is stored.
+
+        Its rejected candidates may be apart (then `rejected` is None): they are most of it, and only shown.
+        """
+        p = schema.plan
         with self.database.read() as db:
-            p = schema.plan
             document: dict[str, Any] = db.execute(select(p.c.document).where(p.c.run == run)).scalar_one()
         return document
 

@@ -30,7 +30,10 @@ from harchos_infra.settings import Settings
 
 SCHEMA = "harchos.notice/1"
 SIGNATURE = "X-Harchos-Signature"
-TOLD = ("phase", "moved", "queue", "trouble", "desired", "resume")
+TOLD = (
+    *("phase", "moved", "queue", "trouble", "desired", "resume"),
+    *("recurs", "ended", "planned", "missed", "skipped", "infeasible"),
+)
 """Kinds of events that are told."""
 PERIOD_S = 1.0
 ANSWER_S = 10.0
@@ -94,7 +97,7 @@ class Notifier:
                     break
                 except HarchosError as error:
                     refused = f"attempt {attempt + 1} of {ATTEMPTS}: {error.what}"
-                    self._hear(event["run"], "notify", refused)
+                    self._hear(event["run"] or event["recurrence"], "notify", refused)
                     if self._ending.wait(PAUSE_S * 2**attempt):
                         return False
         with self._ledger.database.write() as db:
@@ -108,7 +111,7 @@ class Notifier:
 
     def _next(self) -> RowMapping | None:
         """Return the first event not told yet; None where there is none, or another process tells."""
-        e, t, c = schema.event, schema.run, schema.cursor
+        e, t, c, r = schema.event, schema.run, schema.cursor, schema.recurrence
         if not self._is_mine():
             return None
         late_s = LATE_S if self._ledger.database.reads_late and not self._ending.is_set() else 0.0
@@ -116,8 +119,10 @@ class Notifier:
             now = db_now(db)
             told = db.execute(select(c.c.event).where(c.c.name == _CURSOR)).scalar_one()
             query = (
-                select(e, t.c.workload, t.c.phase, t.c.outcome)
-                .join(t, t.c.id == e.c.run)
+                select(e, func.coalesce(t.c.workload, r.c.workload).label("workload"))
+                .add_columns(t.c.phase, t.c.outcome)
+                .outerjoin(t, t.c.id == e.c.run)
+                .outerjoin(r, r.c.id == e.c.recurrence)
                 .where(e.c.id > told, e.c.kind.in_(TOLD), e.c.at > now - STALE_S, e.c.at <= now - late_s)
                 .order_by(e.c.id)
                 .limit(1)
@@ -223,6 +228,7 @@ def _notice(event: RowMapping) -> bytes:
         "schema": SCHEMA,
         "id": event["id"],
         "run": event["run"],
+        "recurrence": event["recurrence"],
         "workload": event["workload"],
         "at": datetime.fromtimestamp(event["at"], UTC).isoformat(timespec="milliseconds"),
         "kind": event["kind"],

@@ -40,7 +40,7 @@ from harchos_infra.runs.feed import RETURNED, Feed
 from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
-from harchos_infra.runs.mailboxes import hub_box, mailbox_root, node_boxes_of
+from harchos_infra.runs.mailboxes import mailbox_root, node_boxes_of
 from harchos_infra.runs.metrics import NAME, read_metrics
 from harchos_infra.runs.rented import is_rented
 from harchos_infra.runs.replan import Replanner, begun_workload
@@ -205,21 +205,22 @@ class Reconciler:
 
     def _run(self, lease: Lease, run: RowMapping) -> float:
         hub = self._ledger.hubs(run["id"])[-1]
-        box = hub_box(hub)
+        boxes = node_boxes_of(hub)
+        box = boxes[0]
         now = self._run_now(run)
         leaves = segment.leaves(run)
         if run["desired"] == "stop":
             self._ask(box, "stop", run["reason"])
         elif leaves is not None and now >= leaves:
             self._ask(box, "checkpoint", _until_when(run))
-        self._read_power(lease, hub)
+        self._read_power(lease, hub, boxes)
         status = box.get_json("status.json") or {}
         self._tell(lease, hub, status)
         stays = run["desired"] == "run" and (leaves is None or now < leaves)
         self._feed.step(
             lease, run, hub, box, now, gives=stays and status.get("phase") in ("starting", "running")
         )
-        verdict = self._feed.verdict(run, self._observe(run, hub, box, status))
+        verdict = self._feed.verdict(run, self._observe(run, hub, boxes, status))
         if verdict is None:
             if status.get("phase") == "running" and self._is_time_to_replan(run, now):
                 self._replan(lease, run, now, hub, status)
@@ -314,9 +315,10 @@ class Reconciler:
         hubs = self._ledger.hubs(run["id"])
         units: dict[str, float] = {}
         for hub in hubs:
-            self._read_power(lease, hub)
-            status = hub_box(hub).get_json("status.json") or {}
-            served = _units(hub)
+            boxes = node_boxes_of(hub)
+            self._read_power(lease, hub, boxes)
+            status = boxes[0].get_json("status.json") or {}
+            served = _units(boxes)
             if run["type"] in SERVICE_TYPES:
                 served = {unit: units.get(unit, 0.0) + count for unit, count in served.items()}
             units |= served
@@ -423,7 +425,7 @@ class Reconciler:
 
     def _replanner(self, run: RowMapping, now: datetime, worked: Sequence[Worked]) -> Replanner:
         return Replanner(
-            self._ledger.plan(run["id"]),
+            self._ledger.decision(run["id"]),
             signal=run["signal"],
             now=now,
             rehearsal=run["rehearsal"],
@@ -443,13 +445,13 @@ class Reconciler:
         ]
 
     def _may_pause(self, run: RowMapping) -> bool:
-        return bool(self._ledger.plan(run["id"])["workload"]["spec"].get("interruptible"))
+        return bool(self._ledger.decision(run["id"])["workload"]["spec"].get("interruptible"))
 
     def _resumes(self, run: RowMapping) -> bool:
         """Tell whether the job goes on from its checkpoints, so that the loss of a hub is not its end."""
         if run["queue"] is not None:
             return True
-        spec = self._ledger.plan(run["id"])["workload"]["spec"]
+        spec = self._ledger.decision(run["id"])["workload"]["spec"]
         return "checkpoint" in spec and run["type"] not in SERVICE_TYPES
 
     def _has_least_nodes(self, run: RowMapping, hub: RowMapping) -> bool:
@@ -460,22 +462,21 @@ class Reconciler:
         return not scaling or bool(hub["place"]["nodes"] == scaling.get("minNodes", 1))
 
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
-        return ttl_s(begun_workload(self._ledger.plan(run["id"]), rehearsal=True), first)
+        return ttl_s(begun_workload(self._ledger.decision(run["id"]), rehearsal=True), first)
 
     # observing
 
     def _observe(
-        self, run: RowMapping, hub: RowMapping, box: Mailbox, status: Mapping[str, Any]
+        self, run: RowMapping, hub: RowMapping, boxes: Sequence[Mailbox], status: Mapping[str, Any]
     ) -> Verdict | None:
         now = self._clock.now()
         if status.get("phase") in ENDED:
-            asked = (box.get_json("control.json") or {}).get("want")
+            asked = (boxes[0].get_json("control.json") or {}).get("want")
             return of_status(run, status, asked=asked, resumes=self._resumes(run))
         if self.hurry:
             return Verdict("stopped", "interrupted twice")
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
             return Verdict("expired", "the hub outlived its TTL without saying so")
-        boxes = node_boxes_of(hub)
         for node, box in enumerate(boxes):
             why = self._lost_node(run, hub, node, box, now)
             if why is not None:
@@ -539,9 +540,9 @@ class Reconciler:
             grace = "at once" if self.hurry else "and may save its work"
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
 
-    def _read_power(self, lease: Lease, hub: RowMapping) -> None:
+    def _read_power(self, lease: Lease, hub: RowMapping, boxes: Sequence[Mailbox]) -> None:
         rows: list[dict[str, Any]] = []
-        name, boxes = hub["hub"], node_boxes_of(hub)
+        name = hub["hub"]
         read = list(self._powers_read.get(name, hub["powers_read"]))
         read += [0] * (len(boxes) - len(read))
         for node, box in enumerate(boxes):
@@ -621,10 +622,10 @@ def _until_when(run: RowMapping) -> str:
     return f"its segment ends; it goes on at {segment.place(run, after)} from {start:%Y-%m-%d %H:%M} UTC"
 
 
-def _units(hub: RowMapping) -> dict[str, float]:
+def _units(boxes: Sequence[Mailbox]) -> dict[str, float]:
     """Return the units that a hub's nodes reported; of one unit, what the last of them did."""
     units: dict[str, float] = {}
-    for box in node_boxes_of(hub):
+    for box in boxes:
         units |= (box.get_json("status.json") or {}).get("units") or {}
     return units
 

@@ -127,11 +127,19 @@ def begun_workload(plan: Mapping[str, Any], *, rehearsal: bool = False) -> Workl
     A plan has no values of environment variables; the job that was staged has them, and no plan depends on
     them. Raises HarchosError where the plan is of a version that knew other fields.
     """
-    document = dict(plan["workload"])
+    return recorded_workload(
+        plan["workload"], deadline=plan["inputs"]["horizon"]["deadline"], rehearsal=rehearsal
+    )
+
+
+def recorded_workload(
+    recorded: Mapping[str, Any], *, deadline: str | None = None, rehearsal: bool = False
+) -> Workload:
+    """Return the workload of a document without values, as `begun_workload` does."""
+    document = dict(recorded)
     spec = {key: value for key, value in document["spec"].items() if key != "deadline"}
     if "env" in spec:
         spec["env"] = [{**variable, "value": ""} for variable in spec["env"]]
-    deadline = plan["inputs"]["horizon"]["deadline"]
     if deadline is not None:
         spec["deadline"] = deadline
     place = dict(spec.get("placement", {}))

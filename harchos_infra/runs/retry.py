@@ -45,7 +45,7 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
     if row["queue"] is not None:
         items.retry_failed(row["queue"])
     try:
-        return ledger.add_run(values, ledger.plan(run), owner=owner)
+        return ledger.add_run(values, ledger.decision(run), owner=owner)
     except HarchosError:
         unstage_run(values["id"])
         raise
@@ -58,7 +58,7 @@ def _refuse_without_items(items: Items, queue: str) -> None:
 
 
 def _values(ledger: Ledger, row: RowMapping, now: datetime) -> dict[str, Any]:
-    plan = ledger.plan(row["id"])
+    plan = ledger.decision(row["id"])
     segments = plan["chosen"]["segments"]
     planned_at, offset_s = datetime.fromisoformat(plan["now"]).timestamp(), 0.0
     start = datetime.fromisoformat(segments[0]["start"])

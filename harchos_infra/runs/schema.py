@@ -1,7 +1,7 @@
 """The ledger's tables (SQLAlchemy Core). A change here needs a migration in `runs/migrations/versions`.
 
 Times are UTC seconds since 1970 as floats; JSON columns hold plain documents, never pickles.
-The plan, some hundred kB, has a table of its own: SQLite writes a whole row at each change of it.
+The plan has a table of its own: SQLite writes a whole row at each change of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -94,6 +95,13 @@ plan = Table(
     Column("document", JSON, nullable=False),
 )
 
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("plan_hash", String, primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
+)
+
 hub = Table(
     "hub",
     metadata,
@@ -120,6 +128,35 @@ hub = Table(
 
 ALIVE = text("gone_at IS NULL")
 Index("hub_alive", hub.c.run, sqlite_where=ALIVE, postgresql_where=ALIVE)
+
+recurrence = Table(
+    "recurrence",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("source", JSON, nullable=False),
+    Column("signal", String),
+    Column("policy", JSON),
+    Column("priority", Integer, nullable=False),
+    Column("next_tick", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+)
+
+LIVE = text("ended_at IS NULL")
+Index("recurrence_live", recurrence.c.workload, unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
+
+occurrence = Table(
+    "occurrence",
+    metadata,
+    Column("recurrence", String, ForeignKey("recurrence.id"), primary_key=True),
+    Column("tick", Float, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("detail", String, nullable=False),
+    Column("run", String, ForeignKey("run.id")),
+    Column("at", Float, nullable=False),
+)
 
 queue = Table(
     "queue",
@@ -161,10 +198,11 @@ event = Table(
     "event",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("run", String, ForeignKey("run.id"), nullable=False, index=True),
+    Column("run", String, ForeignKey("run.id"), index=True),
     Column("at", Float, nullable=False),
     Column("kind", String, nullable=False),
     Column("detail", String, nullable=False),
+    Column("recurrence", String, ForeignKey("recurrence.id", name="event_recurrence"), index=True),
 )
 
 measurement = Table(

@@ -23,28 +23,53 @@ from harchos_infra.runs.rented import forget_run_secrets, is_rented, stage_agent
 
 if TYPE_CHECKING:
     from harchos_infra.runs.submit import Submission
+    from harchos_infra.workload.loader import LoadedWorkload
 
 _WORKDIR, _SECRETS, _JOB = "workdir.tar.gz", "secrets.json", "job.json"
 
 
 def stage_run(submission: Submission, run: str) -> None:
     """Keep the job of a run until its hubs need it."""
-    workload = submission.loaded.workload
+    stage_job(submission.loaded, submission.secrets, run)
+
+
+def stage_job(loaded: LoadedWorkload, secrets: Mapping[str, str], run: str) -> None:
+    """Keep a job with its files and secrets under the name of a run, or of what recurs."""
+    workload = loaded.workload
     box = job_box(run)
     packed = None
     if workload.spec.workdir is not None:
-        packed = workdir.pack(Path(submission.loaded.path).resolve().parent / workload.spec.workdir)
-    job = job_document(workload, run=run, secret_names=frozenset(submission.secrets))
+        packed = workdir.pack(Path(loaded.path).resolve().parent / workload.spec.workdir)
+    job = job_document(workload, run=run, secret_names=frozenset(secrets))
     try:
         if packed is not None:
             box.put(_WORKDIR, packed)
-        if submission.secrets:
-            box.put(_SECRETS, json.dumps(dict(submission.secrets)).encode())
+        if secrets:
+            box.put(_SECRETS, json.dumps(dict(secrets)).encode())
         box.put_json(_JOB, job)
     except MailboxError as error:
         raise HarchosError(
             error.what, hint=error.hint or "check the space and the permissions there"
         ) from error
+
+
+def stage_again(name: str, run: str) -> None:
+    """Keep the job that was staged as `name` for a run, too. HarchosError where it is not there any more."""
+    source, target = job_box(name), job_box(run)
+    try:
+        job = source.get_json(_JOB)
+        if job is None:
+            raise HarchosError(
+                f"the job of {name} is not staged any more in {source.url}",
+                hint="submit it again: `harchos apply FILE --detach`",
+            )
+        for kept in (_WORKDIR, _SECRETS):
+            content = source.get(kept)
+            if content is not None:
+                target.put(kept, content)
+        target.put_json(_JOB, {**job, "run": run})
+    except MailboxError as error:
+        raise HarchosError(error.what, hint=error.hint) from error
 
 
 def unstage_run(run: str) -> None:

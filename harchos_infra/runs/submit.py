@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.items import names
@@ -18,6 +20,7 @@ from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.items import Items
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.rejections import pack
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
 from harchos_infra.workload.document import Workload
@@ -54,17 +57,26 @@ class Submission:
 
 def plan_hash(plan: Plan) -> str:
     """Return the identity of a plan: a second `apply` of it finds the run that the first one began."""
-    return _hash(plan.to_json())
+    return _hash(_decision(plan))
 
 
-def _hash(document: Mapping[str, Any]) -> str:
-    """Return the hash of a plan's document but for its rejected candidates, which follow from its inputs."""
-    said = {key: value for key, value in document.items() if key != "rejected"}
+def _decision(plan: Plan) -> dict[str, Any]:
+    """Return a plan's document but for its rejected candidates, which follow from its inputs."""
+    return {**replace(plan, rejected=()).to_json(), "rejected": None}
+
+
+def _hash(decision: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in decision.items() if key != "rejected"}
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def submit(
-    ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
+    ledger: Ledger,
+    submission: Submission,
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
 ) -> Lease:
     """Stage the job and record the run, owned by `owner` (None: by nobody, for a controller to take).
 
@@ -72,10 +84,24 @@ def submit(
 
     `once`: HarchosError if another run of this very plan is under way; nothing stays staged.
     """
-    plan = submission.plan
-    check_runs(plan)
-    document = plan.to_json()
-    return _begin(ledger, submission, document, _hash(document), owner=owner, clock=clock, once=once)
+    return record(
+        ledger, submission, lambda run: stage_run(submission, run), owner=owner, clock=clock, once=once
+    )
+
+
+def record(
+    ledger: Ledger,
+    submission: Submission,
+    stage: Callable[[str], None],
+    *,
+    owner: str | None,
+    clock: Clock,
+    once: bool = False,
+    also: Callable[[Connection, str], None] | None = None,
+) -> Lease:
+    """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
+    check_runs(submission.plan)
+    return _record(ledger, submission, submission.plan, stage, owner=owner, clock=clock, once=once, also=also)
 
 
 def submit_queue(
@@ -85,39 +111,54 @@ def submit_queue(
 
     `once` as of `submit`; the runs carry the identity of the queue's whole plan.
     """
-    check_runs(submission.plan)
+    whole = submission.plan
+    check_runs(whole)
     workload = submission.loaded.workload
     items = workload.spec.items
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
-    identity = plan_hash(submission.plan)
-    part = replace(submission, plan=of_one_hub(submission.plan, workload), queue=queue)
-    document = part.plan.to_json()
+    part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
     Items(ledger).add(queue, items.names or names(items.total))
-    leases = []
-    for number in range(hubs_of(submission.plan) or 1):
-        alone = once and number == 0
-        leases.append(_begin(ledger, part, document, identity, owner=owner, clock=clock, once=alone))
-    return leases
+    return [
+        _record(
+            ledger,
+            part,
+            whole,
+            lambda run: stage_run(part, run),
+            owner=owner,
+            clock=clock,
+            once=once and number == 0,
+        )
+        for number in range(hubs_of(whole) or 1)
+    ]
 
 
-def _begin(
+def _record(
     ledger: Ledger,
     submission: Submission,
-    document: dict[str, Any],
-    identity: str,
+    whole: Plan,
+    stage: Callable[[str], None],
     *,
     owner: str | None,
     clock: Clock,
     once: bool,
+    also: Callable[[Connection, str], None] | None = None,
 ) -> Lease:
-    workload = submission.loaded.workload
-    now = clock.now()
-    run = f"{workload.metadata.name}-{secrets.token_hex(3)}"
-    stage_run(submission, run)
-    values = {**_first_row(submission, run, now=now), "plan_hash": identity}
+    """Record a run of a plan that is all of `whole`, which gives its identity, or a part of it."""
+    run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
+    stage(run)
+    document = _decision(submission.plan)
+    identity = _hash(document) if submission.plan is whole else plan_hash(whole)
+    values = {**_first_row(submission, run, now=clock.now()), "plan_hash": identity}
     try:
-        return ledger.add_run(values, _accepted(submission, document), owner=owner, once=once)
+        return ledger.add_run(
+            values,
+            _accepted(submission, document),
+            owner=owner,
+            once=once,
+            rejected=None if ledger.has_rejected(identity) else pack(whole.rejected),
+            also=None if also is None else lambda db: also(db, run),
+        )
     except HarchosError:
         unstage_run(run)
         raise

@@ -15,6 +15,7 @@ from sqlalchemy import RowMapping
 
 from harchos_infra.clouds.cloud import Cloud, Resource, cloud, require_same_account
 from harchos_infra.errors import HarchosError
+from harchos_infra.runs import recurrence
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S
 from harchos_infra.runs.ledger import FINAL, Ledger
 from harchos_infra.settings import home
@@ -207,8 +208,8 @@ def _key(resource: Resource) -> _Key:
 
 
 def forget_secrets(ledger: Ledger) -> None:
-    """Delete secrets staged for a run that was never recorded (its `apply` was killed in between)."""
-    known = {row["id"] for row in ledger.runs()}
+    """Delete secrets staged for what was never recorded (its `apply` was killed in between) or has ended."""
+    known = {row["id"] for row in ledger.runs()} | {each.id for each in recurrence.live(ledger.database)}
     for staged in (home() / "mailbox").glob("*/*/secrets.json"):
         if staged.parent.parent.name not in known and time.time() - staged.stat().st_mtime > STAGING_S:
             staged.unlink(missing_ok=True)

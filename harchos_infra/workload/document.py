@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from harchos_infra.workload.cron import NICKNAMES, Ticks, parse_cron, parse_timezone
 from harchos_infra.workload.quantity import (
     QuantityError,
     format_gib,
@@ -69,6 +70,11 @@ _COMMAND_SCHEMA = {
     "minLength": 1,
     "minItems": 1,
     "items": {"type": "string"},
+}
+_CRON_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^({'|'.join(NICKNAMES)}|\S+(\s+\S+){{4}})$",
+    "examples": ["0 22 * * MON-FRI", "@daily"],
 }
 
 
@@ -431,6 +437,30 @@ class RestartPolicy(Model):
     """How many times at most."""
 
 
+class Repetition(Model):
+    """When the workload is run again and again: each tick of `cron` opens a window, in which it runs once."""
+
+    cron: Annotated[str, BeforeValidator(parse_cron), WithJsonSchema(_CRON_SCHEMA)]
+    """Minute, hour, day of month, month, weekday: `0 22 * * MON-FRI`; or `@daily` and its like."""
+    timezone: Annotated[str, BeforeValidator(parse_timezone), WithJsonSchema({"type": "string"})] = "UTC"
+    """Time zone of `cron`, such as Europe/Paris."""
+    done_within_h: PositiveHours | None = Field(default=None, alias="doneWithin")
+    """Length of the window, in which the job is run when it is best; without it, it starts at the tick."""
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if self.done_within_h is None:
+            return self
+        period_h = Ticks(self.cron, self.timezone).shortest_h()
+        if self.done_within_h > period_h:
+            raise QuantityError(
+                f"doneWithin is {format_hours(self.done_within_h)}, and `{self.cron}` comes again "
+                f"after {format_hours(period_h)}",
+                f"shorten doneWithin to {format_hours(period_h)} at most",
+            )
+        return self
+
+
 class Spec(Model):
     """What to run, what it needs, by when, and where it may run."""
 
@@ -456,6 +486,8 @@ class Spec(Model):
     """Estimated run time; a service with a `ttl` runs for that."""
     utilization: Number | None = Field(default=None, gt=0, le=1)
     """Mean load of the GPUs (of the processor, without GPUs) from 0 to 1."""
+    schedule: Repetition | None = None
+    """When the workload is run again and again; in place of `deadline` and `earliestStart`."""
     deadline: Deadline | None = None
     """When the job must be done: a time, or a duration from the moment of planning."""
     earliest_start: Time | None = None

@@ -76,15 +76,6 @@ class InitContainer(Model):
     """What is run."""
 
 
-class Cron(Model):
-    """When the original HarchOS started the workload again."""
-
-    cron: Annotated[str, Field(pattern=r"^(@[a-z]+|\S+( +\S+){4})$")]
-    """Five fields: minute, hour, day, month, weekday."""
-    timezone: Text = "UTC"
-    """Time zone of the fields."""
-
-
 class Notifications(Model):
     """Messages of the original HarchOS."""
 
@@ -199,8 +190,6 @@ class OriginalFields(Model):
     """Replicas by load. No effect yet."""
     init_containers: tuple[InitContainer, ...] = ()
     """Commands that run, in order, before `command` on the same hub."""
-    schedule: Cron | None = None
-    """Repetition. No effect: `harchos apply` runs a workload once."""
     notifications: Notifications | None = None
     """Messages. No effect yet."""
     cost_optimization: CostOptimization | None = None
@@ -220,7 +209,6 @@ ORIGINAL_KEYS = frozenset(str(f.alias) for f in OriginalFields.model_fields.valu
 _WHOLE_BLOCKS = {
     "storage": "a hub has one disk and no volumes; `workdir` brings files, `checkpoint` and outputs are kept",
     "autoscaling": "a run has a fixed number of nodes in this version",
-    "schedule": "`harchos apply` runs a workload once; start it from your own scheduler",
     "notifications": "nothing is sent; the exit code of `harchos apply` says how the job ended",
     "metrics": "every run is metered each few seconds; `harchos report` shows it",
     "reporting": "every run has its carbon report: `harchos report`",

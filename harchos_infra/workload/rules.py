@@ -32,6 +32,7 @@ def check(spec: Spec) -> Iterator[Finding]:
     """Yield every finding about a specification, in no particular order."""
     yield from _command(spec)
     yield from _times(spec)
+    yield from _repetition(spec)
     yield from _progress(spec)
     yield from _scaling(spec)
     yield from _items(spec)
@@ -57,8 +58,7 @@ def _times(spec: Spec) -> Iterator[Finding]:
         yield Finding(deadline, "the deadline is not after earliestStart", "raise it", about=(start,))
     shortest = _shortest_hours(spec)
     scaled = spec.scaling.throughput if spec.scaling is not None and scales(spec) else ()
-    hubs = spec.items.max_hubs if spec.items else 1
-    fastest = max(scaled) / scaled[0] if scaled else float(hubs)
+    fastest = max(scaled) / scaled[0] if scaled else 1.0
     if isinstance(spec.deadline, float) and shortest is not None and spec.deadline * fastest < shortest:
         yield Finding(
             deadline,
@@ -66,7 +66,7 @@ def _times(spec: Spec) -> Iterator[Finding]:
             about=(("spec", "duration"),),
             is_warning=True,
         )
-    if spec.ttl_h is not None and shortest is not None and spec.ttl_h < shortest / hubs:
+    if spec.ttl_h is not None and shortest is not None and spec.ttl_h < shortest:
         yield Finding(
             ("spec", "ttl"),
             "the hub ends itself before the job is done: ttl is shorter than the duration",
@@ -75,11 +75,34 @@ def _times(spec: Spec) -> Iterator[Finding]:
         )
 
 
+def _repetition(spec: Spec) -> Iterator[Finding]:
+    if spec.schedule is None:
+        return
+    schedule = ("spec", "schedule")
+    for name, value in (("deadline", spec.deadline), ("earliestStart", spec.earliest_start)):
+        if value is not None:
+            yield Finding(
+                ("spec", name),
+                f"each tick of `schedule` opens a window of its own, beside which there is no {name}",
+                "remove it; `schedule.doneWithin` says by when each occurrence is done",
+                about=(schedule,),
+            )
+    shortest, window = _shortest_hours(spec), spec.schedule.done_within_h
+    if window is not None and shortest is not None and window < shortest:
+        yield Finding(
+            (*schedule, "doneWithin"),
+            "the window is shorter than the duration: no plan can meet it",
+            about=(("spec", "duration"),),
+            is_warning=True,
+        )
+
+
 def _shortest_hours(spec: Spec) -> float | None:
     if spec.duration is None or spec.type in ("inference", "dev"):
         return None
     known = [*spec.duration.by_gpu.values(), spec.duration.default]
-    return min((hours for hours in known if hours is not None), default=None)
+    hubs = spec.items.max_hubs if spec.items is not None else 1
+    return min((hours / hubs for hours in known if hours is not None), default=None)
 
 
 def _progress(spec: Spec) -> Iterator[Finding]:
@@ -133,6 +156,13 @@ def _items(spec: Spec) -> Iterator[Finding]:
             ("spec", "replicas"),
             "each hub of a queue has one node",
             "remove it: `items: {maxHubs: …}` says how many hubs there are",
+            about=(items,),
+        )
+    if spec.schedule is not None:
+        yield Finding(
+            ("spec", "schedule"),
+            "a queue of items does not recur in this version",
+            "remove it, and apply the workload when its items are there",
             about=(items,),
         )
     if spec.scaling is not None:

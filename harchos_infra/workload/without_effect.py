@@ -16,6 +16,12 @@ def pauses(spec: Spec) -> bool:
     return spec.interruptible and spec.type not in SERVICES
 
 
+def _defers(spec: Spec) -> bool:
+    """Tell whether the job may wait: until its deadline, or within the window of each occurrence."""
+    window_h = spec.schedule.done_within_h if spec.schedule else None
+    return spec.deadline is not None or window_h is not None
+
+
 def scales(spec: Spec) -> bool:
     """Tell whether a plan may change the node count."""
     scaling = spec.scaling
@@ -50,7 +56,7 @@ def without_effect(spec: Spec) -> Iterator[tuple[Path, str]]:
 
 def _schedule(spec: Spec) -> Iterator[tuple[Path, str]]:
     is_service = spec.type in SERVICES
-    if spec.interruptible and (is_service or spec.deadline is None):
+    if spec.interruptible and (is_service or not _defers(spec)):
         reason = "a service runs for its `ttl`" if is_service else "without a `deadline` nothing is deferred"
         yield ("spec", "interruptible"), reason
     if spec.scaling is not None and not scales(spec):
@@ -61,7 +67,7 @@ def _schedule(spec: Spec) -> Iterator[tuple[Path, str]]:
         )
         yield ("spec", "scaling"), reason
     checkpoint = spec.checkpoint
-    if checkpoint is None or (pauses(spec) and spec.deadline is not None):
+    if checkpoint is None or (pauses(spec) and _defers(spec)):
         return
     for name, value in (("sizeGiB", checkpoint.size_gib), ("restart", checkpoint.restart_h)):
         if value is not None:

@@ -11,7 +11,7 @@ from harchos_infra.workload.public import public_document
 _WISHES = frozenset(
     {
         "deadline", "earliestStart", "duration", "utilization", "placement", "objective",
-        "carbonPrice", "budget", "ttl", "interruptible",
+        "carbonPrice", "budget", "ttl", "interruptible", "schedule",
     }
 )  # fmt: skip
 """Fields that say when, where and for how much: changing them leaves the work as it is."""

@@ -112,13 +112,3 @@ def test_a_directory_in_use_is_left_alone(hub: Hub, metadata: FakeMetadata) -> N
     assert agent.poll() is None
     os.kill(agent.pid, signal.SIGTERM)
     agent.wait(PATIENCE_S)
-
-
-def test_a_node_of_several_is_told_which_it_is(
-    hub: Hub, metadata: FakeMetadata, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HARCHOS_NODE", "1")
-    monkeypatch.setenv("HARCHOS_NODES", "2")
-    hub.shell('echo "node $HARCHOS_NODE of $HARCHOS_NODES"')
-    assert run(hub).wait(PATIENCE_S) == 0
-    assert hub.log() == "node 1 of 2\n"

@@ -83,5 +83,10 @@ def test_the_next_hub_goes_on_with_each_nodes_own_and_with_whoever_writes_now(tm
     assert later.found() == {"log": b"00", "n1/log": b"11", "metrics": b"12"}
 
 
-def test_a_hub_that_put_nothing_out_leaves_that_to_the_one_before(tmp_path: Path) -> None:
-    assert put_out(Hub(tmp_path, "h1").boxes) is None
+def test_what_only_some_nodes_have_put_out_does_not_count(tmp_path: Path) -> None:
+    hub = Hub(tmp_path, "h1")
+    assert put_out(hub.boxes) is None
+    hub.outputs[1].upload()
+    assert put_out(hub.boxes) is None
+    hub.outputs[0].upload()
+    assert put_out(hub.boxes) == []

@@ -269,3 +269,26 @@ def test_a_plan_whose_run_has_ended_is_begun_again(ledger: Ledger) -> None:
     lease = ledger.add_run(values("a-1"), PLAN, owner="first", once=True)
     ledger.update_run(lease, phase="done")
     ledger.add_run(values("a-2"), PLAN, owner="second", once=True)
+
+
+def test_runs_of_before_keep_their_history_and_the_losers_of_their_plans(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine, text
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(ledger_module.__file__).parent / "migrations"))
+    with create_engine(f"sqlite:///{tmp_path / 'ledger.db'}").begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, "0004")
+        columns = {**values(), **dict.fromkeys(("intensities", "units", "metrics"), "{}")}
+        columns |= dict.fromkeys(("segments", "failed_offers", "outputs"), "[]")
+        columns |= {"segment": 0, "epoch": 1, "priority": 0}
+        names = ", ".join(columns)
+        db.execute(text(f"INSERT INTO run ({names}) VALUES (:{', :'.join(columns)})"), columns)
+        db.execute(text("""INSERT INTO plan VALUES ('a-1', '{"rejected": [{"reason": "gpu"}]}')"""))
+        db.execute(text("INSERT INTO event (run, at, kind, detail) VALUES ('a-1', 1, 'phase', 'wait')"))
+    ledger = Ledger.open(tmp_path)
+    assert ledger.plan("a-1") == {"rejected": [{"reason": "gpu"}]}
+    (event,) = ledger.events("a-1")
+    assert (event["run"], event["detail"], event["recurrence"]) == ("a-1", "wait", None)

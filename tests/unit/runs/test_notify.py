@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import notify
@@ -173,3 +174,22 @@ def test_a_webhook_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         receivers(Settings.load())
     monkeypatch.setenv("HARCHOS_NOTIFY_SECRET", "key")
     assert len(receivers(Settings.load())) == 1
+
+
+def test_what_becomes_of_a_recurring_workload_is_told_without_a_run(ledger: Ledger, hook: Hook) -> None:
+    from harchos_infra.runs import recurrence, schema
+
+    row = {
+        "id": "nightly-1", "workload": "nightly", "document": {}, "source": {}, "priority": 0,
+        "next_tick": 0.0, "created_at": 0.0,
+    }  # fmt: skip
+    with ledger.database.write() as db:
+        db.execute(insert(schema.recurrence).values(row))
+    with telling(ledger, hook):
+        wait_for(lambda: has_cursor(ledger))
+        with ledger.database.write() as db:
+            recurrence.append(db, "nightly-1", [("missed", "3 of them")])
+        wait_for(lambda: hook.details() == ["3 of them"])
+    notice = json.loads(hook.bodies[0])
+    assert (notice["run"], notice["recurrence"], notice["workload"]) == (None, "nightly-1", "nightly")
+    assert (notice["kind"], notice["phase"], notice["outcome"]) == ("missed", None, None)

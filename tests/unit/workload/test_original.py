@@ -73,7 +73,6 @@ def test_a_pipeline_on_a_schedule_loads_and_lists_what_apply_does_not_do() -> No
     assert [path for path, _ in ignored(loaded)] == [
         "spec.runtime",
         "spec.storage",
-        "spec.schedule",
         "spec.notifications",
     ]
 

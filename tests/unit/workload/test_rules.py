@@ -46,6 +46,11 @@ from support.documents import Loading, Refusal
         ("type: batch\ncommand: x\nitems: {list: [a, b, a]}", 8, "item `a` is listed twice"),
         ("type: batch\ncommand: x\nitems: {list: [a/b]}", 8, "`a/b` is not the name of an item"),
         ("type: batch\ncommand: x\nitems: {count: 2}\nreplicas: 2", 9, "each hub of a queue has one node"),
+        (
+            'type: batch\ncommand: x\nitems: {count: 2}\nschedule: {cron: "0 6 * * *"}',
+            9,
+            "a queue of items does not recur",
+        ),
         ("type: batch\ncommand: x\nitems: {count: 2}\ncheckpoint: {}", 9, "so that nothing is resumed"),
         (
             "type: batch\ncommand: x\nduration: 6h\nttl: 2h\nitems: {count: 9, maxHubs: 2}",
