@@ -21,9 +21,14 @@ def resume(
     queue, names = named(ledger, run)
     if queue is not None:
         leases = claim_queue(ledger, queue, new_owner())
+        if not leases and all(ledger.run(name)["phase"] == FINAL for name in names):
+            raise HarchosError(
+                f"every run of queue {queue} has ended",
+                hint=f"see `harchos report {queue}`; `harchos retry {names[0]}` does what is not done",
+            )
         if not leases:
             raise HarchosError(
-                f"no run of queue {queue} is left without a live process that drives it",
+                f"the runs of queue {queue} are being driven by live processes",
                 hint=f"watch it: `harchos status --watch {queue}`",
             )
         raise typer.Exit(follow_queue(ledger, leases))

@@ -57,8 +57,8 @@ class ItemLoop:
         """Return the final phase and its reason. Raises RunnerError, MailboxError, OSError."""
         self._records = self._patience.insist(lambda: Records(self._mailbox))
         ended = self._patience.insist(lambda: {r.index: r.done for r in read_records(self._mailbox)})
+        self._count(ended)
         while True:
-            self._board.change(units={UNIT: float(sum(ended.values()))})
             item, closed = self._next(ended)
             ending = self._endings.now()
             if ending is not None:
@@ -73,6 +73,10 @@ class ItemLoop:
             if isinstance(record, Ending):
                 return record.phase, record.reason
             ended[item.index] = record.done
+            self._count(ended)
+
+    def _count(self, ended: dict[int, bool]) -> None:
+        self._board.change(units={UNIT: float(sum(ended.values()))})
 
     def _next(self, ended: dict[int, bool]) -> tuple[Item | None, bool]:
         """Return the first item that is to do, and whether there will be no other ones."""

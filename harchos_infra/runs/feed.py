@@ -42,7 +42,7 @@ class Feed:
 
     def is_empty(self, run: RowMapping) -> bool:
         """Tell whether no item of the run's queue waits, so that another hub has nothing to do."""
-        return run["queue"] is not None and not self._items.counts(run["queue"]).waiting
+        return run["queue"] is not None and not self._items.any_waits(run["queue"])
 
     def step(
         self, lease: Lease, run: RowMapping, hub: RowMapping, box: Mailbox, now: datetime, *, gives: bool
@@ -120,7 +120,8 @@ class Feed:
         if run["queue"] is None:
             return None
         counts, runs = self._items.counts(run["queue"]), self._items.runs(run["queue"])
-        return counts.left / counts.total * len(runs) / max(working(runs), 1)
+        planned = self._ledger.decision(run["id"])["inputs"].get("queue", {}).get("hubs", 1)
+        return float(counts.left / counts.total * planned / max(working(runs), 1))
 
     def _leaves_the_rest(self, run: RowMapping, now: datetime) -> bool:
         """Tell whether the hub's planned time is over, by the run's own clock, and another is to come."""

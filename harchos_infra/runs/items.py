@@ -75,6 +75,13 @@ class Items:
         with self._ledger.database.read() as db:
             return Counts(**{state: int(n) for state, n in db.execute(asked)})
 
+    def any_waits(self, queue: str) -> bool:
+        """Tell whether an item of a queue waits."""
+        t = schema.item
+        waiting = select(t.c.index).where(t.c.queue == queue, t.c.state == WAITING).limit(1)
+        with self._ledger.database.read() as db:
+            return db.execute(waiting).first() is not None
+
     def find(self, text: str) -> str | None:
         """Return the queue that `text` names in full or by an unambiguous prefix; None if none or several."""
         t = schema.queue
@@ -174,7 +181,9 @@ class Items:
 
 def others_begin_later(runs: Iterable[Mapping[Any, Any]], run: str) -> bool:
     """Tell whether another run of a queue has a hub still to come."""
-    return any(row["id"] != run and row["phase"] == "wait" and row["desired"] == "run" for row in runs)
+    return any(
+        row["id"] != run and row["phase"] in ("wait", "provision") and row["desired"] == "run" for row in runs
+    )
 
 
 def working(runs: Iterable[Mapping[Any, Any]]) -> int:

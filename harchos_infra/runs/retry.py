@@ -37,10 +37,13 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
         raise HarchosError(
             f"run {run} has not ended (phase {row['phase']})", hint="`harchos status` has more"
         )
+    items = Items(ledger)
     if row["queue"] is not None:
-        _take_up_items(ledger, row["queue"])
+        _refuse_without_items(items, row["queue"])
     values = _values(ledger, row, clock.now())
     _stage(run, values["id"])
+    if row["queue"] is not None:
+        items.retry_failed(row["queue"])
     try:
         return ledger.add_run(values, ledger.decision(run), owner=owner)
     except HarchosError:
@@ -48,12 +51,9 @@ def submit_again(ledger: Ledger, run: str, *, owner: str | None, clock: Clock) -
         raise
 
 
-def _take_up_items(ledger: Ledger, queue: str) -> None:
-    """Let the failed items of a queue wait again; HarchosError where then none waits."""
-    items = Items(ledger)
-    items.retry_failed(queue)
+def _refuse_without_items(items: Items, queue: str) -> None:
     counts = items.counts(queue)
-    if not counts.waiting:
+    if not counts.waiting and not counts.failed:
         raise HarchosError(f"no item of queue {queue} waits: {counts}", hint="there is nothing to do again")
 
 

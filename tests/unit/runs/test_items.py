@@ -20,7 +20,7 @@ from tests.unit.runs.test_ledger import HUB, SEGMENT, values
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 PLANNED = {**SEGMENT, "provider": "local", "start": "2026-11-25T08:00:00Z", "end": "2026-11-25T10:00:00Z"}
-PLAN = {"chosen": {"segments": [PLANNED]}}
+PLAN = {"chosen": {"segments": [PLANNED]}, "inputs": {"queue": {"hubs": 2}}}
 
 
 class Queue:

@@ -40,6 +40,23 @@ from support.documents import Loading, Refusal
             "1 entries for 2 node counts",
         ),
         ("type: batch\ncommand: x\nsecrets: [{name: A, env: A, file: a}]", 8, "both `env` and `file`"),
+        ("type: training\ncommand: x\nitems: {count: 2}", 8, "a workload of type training has no items"),
+        ("type: batch\ncommand: x\nitems: {}", 8, "neither `count` nor `list`"),
+        ("type: batch\ncommand: x\nitems: {count: 2, list: [a]}", 8, "both `count` and `list`"),
+        ("type: batch\ncommand: x\nitems: {list: [a, b, a]}", 8, "item `a` is listed twice"),
+        ("type: batch\ncommand: x\nitems: {list: [a/b]}", 8, "`a/b` is not the name of an item"),
+        ("type: batch\ncommand: x\nitems: {count: 2}\nreplicas: 2", 9, "each hub of a queue has one node"),
+        (
+            'type: batch\ncommand: x\nitems: {count: 2}\nschedule: {cron: "0 6 * * *"}',
+            9,
+            "a queue of items does not recur",
+        ),
+        ("type: batch\ncommand: x\nitems: {count: 2}\ncheckpoint: {}", 9, "so that nothing is resumed"),
+        (
+            "type: batch\ncommand: x\nduration: 6h\nttl: 2h\nitems: {count: 9, maxHubs: 2}",
+            9,
+            "the hub ends itself before the job is done",
+        ),
         (
             'type: batch\ncommand: x\nenv: [{name: A, value: "1"}]\nsecrets: [{name: A}]',
             9,
@@ -94,3 +111,11 @@ def test_a_deadline_that_more_nodes_can_meet_is_no_doubt(loading: Loading) -> No
     assert loading(spec + "scaling: {maxNodes: 2, throughput: [1, 1.9]}").warnings == ()
     (warning,) = loading(spec + "scaling: {maxNodes: 2, throughput: [1, 1.1]}").warnings
     assert "no plan can meet it" in warning.message
+
+
+def test_a_queue_may_pause_without_a_checkpoint_and_its_hubs_share_the_time(loading: Loading) -> None:
+    spec = "type: batch\ncommand: x\nduration: 6h\ndeadline: 4h\nttl: 3h\ninterruptible: true\n"
+    loaded = loading(spec + "items: {count: 9, maxHubs: 2}")
+    assert loaded.warnings == loaded.ignored == ()
+    assert loaded.workload.spec.items is not None
+    assert loaded.workload.spec.items.total == 9
