@@ -19,7 +19,9 @@ from harchos_infra.hub.container import ContainerRunner, Image
 from harchos_infra.hub.directory import Directory, Identity
 from harchos_infra.hub.ending import Endings
 from harchos_infra.hub.engine import Engine, EngineError
+from harchos_infra.hub.gang import Alone
 from harchos_infra.hub.job import Job
+from harchos_infra.hub.kept import KeptAlone
 from harchos_infra.hub.log_shipper import LogShipper
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.masking import Mask
@@ -147,6 +149,8 @@ def test_a_job_that_the_engine_lost_is_started_again_if_it_may_be(
         hub.directory,
         lambda: [],
         lambda: None,
+        Alone(),
+        KeptAlone(hub.mailbox, tmp_path, tmp_path, logs.note),
     )
     with pytest.raises(JobLostError):
         run.run()
