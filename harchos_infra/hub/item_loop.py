@@ -76,7 +76,7 @@ class ItemLoop:
             self._count(ended)
 
     def _count(self, ended: dict[int, bool]) -> None:
-        self._board.change(units={UNIT: float(sum(ended.values()))})
+        self._board.change(units={UNIT: float(sum(ended.values()))}, item=None)
 
     def _next(self, ended: dict[int, bool]) -> tuple[Item | None, bool]:
         """Return the first item that is to do, and whether there will be no other ones."""
@@ -90,6 +90,7 @@ class ItemLoop:
             "HARCHOS_ITEM_INDEX": str(item.index),
             "HARCHOS_OUTPUT_DIR": f"{self._inside}/{item.name}",
         }
+        self._board.change(item=item.name)
         for attempt in range(1, self._attempts + 1):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
