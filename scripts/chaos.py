@@ -1,4 +1,4 @@
-"""Runs under faults: `kill -9` of everything, locks, lost state, torn checkpoints; then all must be well.
+"""Runs under faults: `kill -9` of everything, locks, clocks that jump, full disks; then all must be well.
 
 make chaos N=200 SEED=1                     # prints the table; exit 1 if anything came out wrong
 scripts/chaos.py --seed 1 --only 17         # one of those runs again
@@ -43,6 +43,7 @@ JOB = {
         "checkpoint": {"grace": "10s", "restart": "5m", "sizeGiB": 0.01, "interval": "1s"},
         "restartPolicy": {"onFailure": "restart", "maxRetries": 9},
         "resources": {"cpu": 1, "memory": "1Gi"},
+        "secrets": [{"name": "CHAOS_TOKEN"}],
     },
 }
 HERE = {"duration": "2m", "placement": {"providers": ["local"]}}
@@ -52,24 +53,33 @@ ELSEWHERE = {
     "objective": "greenest",
     "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
 }
+NEEDED = ("podman", "cc", "mount", "unshare")
+WRONG_CLOCK = Path(train.__file__).with_name("wrong_clock.c")
 NOW = "2022-07-17T07:30Z"
 """From then on the plan for two regions pauses and moves, on the replayed week."""
 
 
 def main() -> int:
     options = arguments()
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        sys.exit(f"error: faults need root and {', '.join(missing) or 'no more'} (CONTRIBUTING.md)")
     numbers = [options.only] if options.only is not None else list(range(options.runs))
     base = Path(tempfile.mkdtemp(prefix="harchos-chaos-"))
     work = base / "work"
     prepare(work, base / "plans")
 
-    def one(number: int) -> Result:
+    def one(number: int) -> Result | None:
         trial = Trial(options.seed, number, work, base / f"run-{number}", given_up)
+        if given_up.is_set():
+            return None
         try:
             result = trial.run()
         except Exception:
             result = trial.result
             result.wrong.append(traceback.format_exc())
+        if given_up.is_set() and not result.good:
+            return None
         tell(trial, result, options.seed, base / f"run-{number}")
         return result
 
@@ -77,9 +87,11 @@ def main() -> int:
     for signalled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signalled, lambda *_: given_up.set())
     with ThreadPoolExecutor(options.parallel) as pool:
-        results = list(pool.map(one, numbers))
+        results = [result for result in pool.map(one, numbers) if result is not None]
     print(table(results))
-    if all(result.good for result in results):
+    if given_up.is_set():
+        print(f"given up: {len(numbers) - len(results)} runs were not carried out")
+    elif all(result.good for result in results):
         shutil.rmtree(base)
         return 0
     return 1
@@ -103,9 +115,13 @@ def prepare(work: Path, home: Path) -> None:
     for name, where in (("job", HERE), ("moves", ELSEWHERE)):
         document = {**JOB, "spec": {**JOB["spec"], "command": argv, **where}}  # type: ignore[dict-item]
         (work / f"{name}.yaml").write_text(json.dumps(document, indent=2))
+    shifting = ["cc", "-shared", "-fPIC", "-o", str(work / "wrong_clock.so"), str(WRONG_CLOCK)]
+    subprocess.run(shifting, check=True)
     home.mkdir()
     planned = command("plan", "moves.yaml", "--now", NOW, "--out", "plan.json")
-    done = subprocess.run(planned, cwd=work, env=environ(home), capture_output=True, text=True)
+    done = subprocess.run(
+        planned, cwd=work, env=environ(home) | {"CHAOS_TOKEN": "none"}, capture_output=True, text=True
+    )
     if done.returncode != 0:
         sys.exit(done.stderr)
     segments = json.loads((work / "plan.json").read_text())["chosen"]["segments"]

@@ -15,6 +15,7 @@ from harchos_infra.errors import HarchosError
 ENGINES = ("podman", "docker")
 _ANSWER_S = 20.0
 _REMOVE_S = 60.0
+_REMOVALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,16 @@ def hub_containers() -> list[HubContainer]:
 
 
 def remove_container(engine: str, container_id: str) -> None:
-    """Stop and remove one container with its anonymous volumes; one that is gone is no error."""
+    """Stop and remove one container with its anonymous volumes; one that is gone is no error.
+
+    podman refuses the first time where the container's monitor was killed.
+    """
     at_once = ("--time", "0") if engine == "podman" else ()
-    removed = _run(engine, "rm", "--force", *at_once, "--volumes", container_id, limit_s=_REMOVE_S)
-    if removed.returncode != 0 and container_id in _ids(engine):
+    for _ in range(_REMOVALS):
+        removed = _run(engine, "rm", "--force", *at_once, "--volumes", container_id, limit_s=_REMOVE_S)
+        if removed.returncode == 0:
+            return
+    if container_id in _ids(engine):
         raise HarchosError(f"{engine} did not remove container {container_id[:12]}: {removed.stderr.strip()}")
 
 

@@ -12,10 +12,10 @@ from harchos_infra.hub import service
 from harchos_infra.hub.board import StatusBoard
 from harchos_infra.hub.directory import Directory
 from harchos_infra.hub.ending import Ending, Endings
-from harchos_infra.hub.gang import Gang, Store
+from harchos_infra.hub.gang import KILLED, Gang, Store
 from harchos_infra.hub.job import Job
 from harchos_infra.hub.log_shipper import LogShipper
-from harchos_infra.hub.runner import Runner, RunnerError
+from harchos_infra.hub.runner import JobLostError, Runner, RunnerError
 from harchos_infra.hub.status import now
 
 _TICK_S = 0.05
@@ -64,29 +64,37 @@ class Attempts:
         self._gang = gang
         self._store = store
         self._where = ""
+        self._lost: JobLostError | None = None
 
     def run(self) -> tuple[str, str | None]:
         """Return the final phase and its reason. Raises RunnerError if the job cannot be started."""
         last = self._job.max_retries + 1
         for attempt in range(1, last + 1):
-            ending = self._endings.now() or self.once(attempt)
+            ending = None
+            try:
+                ending = self._endings.now() or self.once(attempt)
+                failure = describe(self._board.status.exit_code) + self._where
+            except JobLostError as error:
+                if attempt == last or self._endings.now():
+                    raise
+                failure = str(error)
             if ending:
                 return ending.phase, ending.reason
-            code = self._board.status.exit_code
-            if code == 0:
+            if self._board.status.exit_code == 0:
                 return "succeeded", None
-            failed = describe(code) + self._where
             if attempt < last:
-                self._logs.note(f"attempt {attempt} of {last} failed: {failed}; starting again")
+                self._logs.note(f"attempt {attempt} of {last} failed: {failure}; starting again")
                 time.sleep(_RETRY_PAUSE_S)
                 self._gang.again(attempt + 1, self._store)
-        return "failed", failed
+        return "failed", failure
 
     def once(self, attempt: int, more: Mapping[str, str] | None = None) -> Ending | None:
         """Run the job once; return why it was ended, None if it ended by itself.
 
         The status then has its exit code. `more`: what it is told beside its environment.
+        Raises JobLostError.
         """
+        self._lost = None
         told = self._gang.begin(attempt)
         if told is None:
             return self._endings.now()
@@ -104,18 +112,28 @@ class Attempts:
         watches = self._watches()
         try:
             ending = self._wait()
-            code = self._runner.poll()
+            code = self._poll()
         finally:
             for watch in watches:
                 watch.close()
             self._runner.kill()
             reader.join(_DRAIN_S)
-        code, self._where = self._gang.settle(self._runner.poll() if code is None else code)
+        code, self._where = self._gang.settle(self._poll() if code is None else code)
+        if self._lost is not None:
+            raise self._lost
         self._board.change(exit_code=code)
         return ending
 
+    def _poll(self) -> int | None:
+        """Return how the job ended; to the gang, one of which nothing can be told any more was killed."""
+        try:
+            return self._runner.poll() if self._lost is None else KILLED
+        except JobLostError as error:
+            self._lost = error
+            return KILLED
+
     def _wait(self) -> Ending | None:
-        while not self._gang.over(self._runner.poll()):
+        while not self._gang.over(self._poll()):
             ending = self._endings.now()
             if ending:
                 return self._end(ending)
@@ -129,9 +147,9 @@ class Attempts:
         if until > time.monotonic():
             self._last_look()
         self._checkpoint(until)
-        if self._runner.poll() is None and until > time.monotonic():
+        if self._poll() is None and until > time.monotonic():
             self._runner.terminate()
-        while self._runner.poll() is None and time.monotonic() < until:
+        while self._poll() is None and time.monotonic() < until:
             later = self._endings.now()
             if later and (later.phase, later.grace_s) != (ending.phase, ending.grace_s):
                 ending = later

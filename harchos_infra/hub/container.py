@@ -21,7 +21,7 @@ from harchos_infra.hub.host_image import host_mounts
 from harchos_infra.hub.invocation import dying_with
 from harchos_infra.hub.job import Job
 from harchos_infra.hub.meters import machine_memory_gib
-from harchos_infra.hub.runner import Places, RunnerError
+from harchos_infra.hub.runner import ENGINE_LOST, JobLostError, Places, RunnerError
 from harchos_infra.hub.ttl import Ttl
 
 ROOT = PurePosixPath("/harchos")
@@ -29,6 +29,8 @@ _USER = 1000
 _TTL_MARGIN_S = 15
 _DEAF_S = 5.0
 _LOOK_S = 0.1
+_LOST_S = 15.0
+"""How long the engine may take to notice that a container has ended."""
 _INITS = ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")
 _CLIENT_NAMES = re.compile(
     r"PATH|HOME|TMPDIR|LD_\w+|XDG_\w+|CONTAINERS_\w+|CONTAINER_\w+|DOCKER_\w+|BUILDAH_\w+|STORAGE_\w+|GODEBUG|NOTIFY_SOCKET"
@@ -77,6 +79,9 @@ class ContainerRunner:
         self._client: subprocess.Popen[bytes] | None = None
         self._attempt = 0
         self._environment_file = directory.path / "container.env"
+        self._pid_file = directory.path / "container.pid"
+        self._first: proc.Process | None = None
+        self._over_at: float | None = None
         self.places = Places(
             work=str(ROOT / "work"),
             outputs=str(ROOT / "outputs"),
@@ -89,10 +94,12 @@ class ContainerRunner:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start the container; return the descriptor of its merged output. Raises RunnerError."""
         self._attempt += 1
+        self._pid_file.unlink(missing_ok=True)
+        self._first = self._over_at = None
         _give_to_user(self._mounts)
         words = [
             *("run", "--rm", "--name", self._container, "--log-driver", "none"),
-            *self._labels(),
+            *labels(self._identity),
             *_hardened(),
             *self._limits(),
             *self._places(),
@@ -105,11 +112,31 @@ class ContainerRunner:
         return output
 
     def poll(self) -> int | None:
-        """Return the job's exit code (128 + n for a signal), or None while it runs."""
+        """Return the job's exit code (128 + n for a signal), or None while it runs.
+
+        Raises JobLostError once nobody can tell: the engine's client or its monitor was killed.
+        """
         code = self._client.poll() if self._client else None
-        if code is not None:
-            self._environment_file.unlink(missing_ok=True)
-        return code if code is None or code >= 0 else 128 - code
+        if code is None:
+            if self._over_s() > _LOST_S:
+                raise JobLostError(f"{ENGINE_LOST}: its monitor was killed")
+            return None
+        self._environment_file.unlink(missing_ok=True)
+        if code < 0:
+            raise JobLostError(f"{ENGINE_LOST}: its client was killed by {signal.Signals(-code).name}")
+        return code
+
+    def _over_s(self) -> float:
+        """Return for how long the container's first process has been gone; 0 where that is not known."""
+        if self._first is None:
+            try:
+                self._first = proc.Process.of(int(self._pid_file.read_text()))
+            except (OSError, ValueError):
+                return 0.0
+        if self._first is not None and self._first.alive():
+            return 0.0
+        self._over_at = self._over_at or time.monotonic()
+        return time.monotonic() - self._over_at
 
     def terminate(self) -> None:
         """Send SIGTERM to the container's first process, as soon as there is one that hears it."""
@@ -200,11 +227,6 @@ class ContainerRunner:
             file.writelines(lines)
         return [*words, "--env-file", str(self._environment_file)]
 
-    def _labels(self) -> list[str]:
-        identity = self._identity
-        labels = {"run": identity.run, "hub": identity.hub, "expires": identity.expires}
-        return [word for name, value in labels.items() for word in ("--label", f"harchos:{name}={value}")]
-
     def _limits(self) -> list[str]:
         job = self._job
         memory_gib = min(job.memory_gib or machine_memory_gib(), machine_memory_gib())
@@ -214,6 +236,7 @@ class ContainerRunner:
         if job.memory_gib:
             words += ["--memory", f"{int(memory_gib * 2**30)}b"]
         if self._engine.name == "podman":
+            words += ["--pidfile", str(self._pid_file)]
             left_s = Ttl.parse(self._identity.expires).left_s()
             words += ["--timeout", str(max(1, int(left_s)) + _TTL_MARGIN_S)]
             if self._engine.conf and self._cgroup.job:
@@ -248,11 +271,18 @@ def network_words(network: str | None) -> list[str]:
     return [] if network is None else ["--network", network]
 
 
-def probe(engine: Engine, image: Image, network: str | None) -> None:
-    """Run `true` in a container as the job would be run. Raises EngineError."""
+def labels(identity: Identity) -> list[str]:
+    """Return the flags that mark a container as a hub's."""
+    marks = {"run": identity.run, "hub": identity.hub, "expires": identity.expires}
+    return [word for name, value in marks.items() for word in ("--label", f"harchos:{name}={value}")]
+
+
+def probe(engine: Engine, image: Image, network: str | None, identity: Identity) -> None:
+    """Run `true` in a container as the job would be run, and marked like it. Raises EngineError."""
     words = [
         "run",
         "--rm",
+        *labels(identity),
         *_hardened(),
         *image_mounts(image),
         *network_words(network),

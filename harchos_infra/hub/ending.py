@@ -56,9 +56,7 @@ class Endings:
         if self._guard_died:
             return Ending("failed", "the agent's guard was killed", 0.0)
         if self._ttl.left_s() <= 0:
-            return Ending(
-                "expired", f"the hub's time to live ended at {self._ttl.expires.isoformat()}", EXPIRED_GRACE_S
-            )
+            return Ending("expired", self._ttl.why(), EXPIRED_GRACE_S)
         notice = self.spot.notice if self.spot else None
         if notice:
             return Ending("stopped", f"spot notice: {notice.why}", notice.left_s() * _JOB_SHARE)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ NAMES = ("podman", "docker")
 LABEL = "harchos:hub"
 ANSWER_S = 20.0
 _LOOK_S = 0.2
+_REMOVALS = 3
 _MARKS = ("HARCHOS_HUB", "HARCHOS_RUN", "HARCHOS_EXPIRES", "HARCHOS_DIR")
 _FILES = 20_000
 _PROCESSES = 32_768
@@ -89,14 +91,20 @@ class Engine:
         return listed.split()
 
     def remove_labelled(self, hub: str) -> list[str]:
-        """Remove a hub's containers; return those that are still there. An engine that is down has none."""
-        try:
-            ids = self.containers(hub)
-            if ids:
-                at_once = ("--time", "0") if self.name == "podman" else ()
+        """Remove a hub's containers; return those that are still there. An engine that is down has none.
+
+        podman refuses the first time where a container's monitor was killed.
+        """
+        at_once = ("--time", "0") if self.name == "podman" else ()
+        for _ in range(_REMOVALS):
+            try:
+                ids = self.containers(hub)
+            except EngineError:
+                return []
+            if not ids:
+                return []
+            with suppress(EngineError):
                 self.run("rm", "--force", *at_once, "--volumes", *ids, timeout_s=60)
-        except EngineError:
-            pass
         try:
             return self.containers(hub)
         except EngineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,6 +21,15 @@ class ChangingError(Exception):
 
 class DamagedError(Exception):
     """What lies in the mailbox is not what its manifest says, and will not be later; says what."""
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Return whether an error, or what it came from, is that a disk has no room."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ LOOK_S = 0.5
 ANSWER_S = 120.0
 """How long a node may take to say that its job has ended, once that is over elsewhere."""
 _TICK_S = 0.05
-_KILLED = 137
+KILLED = 137
+"""The exit code of a job that was killed before it could say one."""
 _Document = Mapping[str, Any]
 
 
@@ -364,7 +365,7 @@ class Follower(_Member):
 
     def settle(self, code: int | None) -> tuple[int | None, str]:
         """Tell how this node's job ended; the leader's word counts."""
-        self.say(ended=self._attempt, code=_KILLED if code is None else code)
+        self.say(ended=self._attempt, code=KILLED if code is None else code)
         if not self._is("over"):
             return code, ""
         return self._heard["code"], self._heard["where"]

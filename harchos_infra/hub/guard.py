@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from harchos_infra.hub.agent_log import log_patiently
 from harchos_infra.hub.cgroup import Cgroup
 from harchos_infra.hub.closing import close_status
 from harchos_infra.hub.directory import Directory, Identity
@@ -17,7 +18,7 @@ from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.hub.marks import sweep
 from harchos_infra.hub.patience import OUTAGE_S
 from harchos_infra.hub.proc import Process
-from harchos_infra.hub.status import now
+from harchos_infra.hub.status import keep_clock, now
 from harchos_infra.hub.ttl import Ttl
 
 _TICK_S = 1.0
@@ -73,7 +74,7 @@ class Guard:
             if self._ttl.left_s() < -_EXPIRED_WORKER_S:
                 worker.kill()
                 worker.wait()
-                return "expired", "the hub's time to live ended, and its worker did not answer"
+                return "expired", f"{self._ttl.why()}, and its worker did not answer"
         code = worker.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return "failed", f"the agent's worker {how}"
@@ -104,6 +105,8 @@ def _unblock() -> None:
 
 def main(directory: Path) -> int:
     """Run as the guard of the hub in this directory; return its exit code."""
+    log_patiently()
+    keep_clock()
     where = Directory(directory)
     identity = where.identity()
     if identity is None:

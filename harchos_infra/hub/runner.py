@@ -11,6 +11,14 @@ class RunnerError(Exception):
     """The job cannot be started, or its runner failed; says why."""
 
 
+ENGINE_LOST = "the container engine lost the job"
+"""How the reason begins of a job that may have been well when the engine could tell no more of it."""
+
+
+class JobLostError(RunnerError):
+    """How the job ended, or whether it has, cannot be told any more; it may be started again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Where the job finds its directories, as the job sees them, and the environment it starts from."""

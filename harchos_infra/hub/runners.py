@@ -38,7 +38,8 @@ def choose_runner(
         try:
             engine.run("info")
             host = Image(ensure_host_image(engine), host=True)
-            network = _network(engine, host, reachable=job.service is not None or meets_others)
+            reachable = job.service is not None or meets_others
+            network = _network(engine, host, identity, reachable=reachable)
         except EngineError as error:
             refusals.append(str(error))
             continue
@@ -60,7 +61,7 @@ def _engines(job: Job, directory: Directory, cgroup: Cgroup) -> list[Engine]:
     return [engine for engine in installed_engines(conf) if job.engine in ("auto", engine.name)]
 
 
-def _network(engine: Engine, image: Image, *, reachable: bool) -> str | None:
+def _network(engine: Engine, image: Image, identity: Identity, *, reachable: bool) -> str | None:
     """Return the network on which a container runs here; raises EngineError if none does.
 
     A job that must be reached, at 127.0.0.1 or from other nodes at the machine's address, shares the host's;
@@ -68,11 +69,11 @@ def _network(engine: Engine, image: Image, *, reachable: bool) -> str | None:
     """
     if not reachable:
         try:
-            probe(engine, image, None)
+            probe(engine, image, None, identity)
             return None
         except EngineError:
             pass
-    probe(engine, image, "host")
+    probe(engine, image, "host", identity)
     return "host"
 
 

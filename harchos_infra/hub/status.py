@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +12,23 @@ SCHEMA = "harchos.status/1"
 FINAL = ("succeeded", "failed", "stopped", "expired")
 
 
+_STARTED = "HARCHOS_CLOCK"
+"""What the wall clock showed when the machine started, in UTC seconds, as an agent saw it when it began."""
+
+
+def keep_clock() -> None:
+    """Read the wall clock once, for this process and those that it starts.
+
+    What they write is in order, and lasts as long as it lasted, however that clock is set meanwhile.
+    """
+    os.environ[_STARTED] = repr(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def now() -> str:
     """Return the time in UTC, as every object in the mailbox has it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    started = os.environ.get(_STARTED)
+    at = time.time() if started is None else float(started) + time.clock_gettime(time.CLOCK_BOOTTIME)
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)

@@ -13,13 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harchos_infra.hub import proc, service
+from harchos_infra.hub.agent_log import log_patiently
 from harchos_infra.hub.attempts import Attempts, Repeated, Watch
 from harchos_infra.hub.board import StatusBoard
 from harchos_infra.hub.cgroup import Cgroup
 from harchos_infra.hub.control import Control
 from harchos_infra.hub.directory import Directory, Identity
 from harchos_infra.hub.ending import Endings
-from harchos_infra.hub.files import ChangingError
+from harchos_infra.hub.files import ChangingError, disk_is_full
 from harchos_infra.hub.gang import LOOK_S, join
 from harchos_infra.hub.heartbeat import Heartbeat
 from harchos_infra.hub.item_loop import ItemLoop
@@ -41,6 +42,7 @@ from harchos_infra.hub.workdir import unpack
 
 _JOB_WAIT_S = 15.0
 _CHECKPOINT_RETRY_S = 15.0
+_DISK_S, _DISK_PAUSE_S = 60.0, 1.0
 _CLOSE_S = 10.0
 _INSIST_S = 10.0
 _TOKENS_S = 2.0
@@ -111,7 +113,7 @@ class Worker:
         return phase, _join(reason, logs.close(self._patience))
 
     def _run_and_store(self, job: Job, secrets: dict[str, str], logs: LogShipper) -> tuple[str, str | None]:
-        self._prepare(job, logs)
+        self._prepare_patiently(job, logs)
         try:
             phase, reason = self._run_job(job, secrets, logs)
         except RunnerError as error:
@@ -207,6 +209,18 @@ class Worker:
             except SecretError as error:
                 raise JobError(f"secret {name} cannot be read from {error}") from None
         return found
+
+    def _prepare_patiently(self, job: Job, logs: LogShipper) -> None:
+        """Prepare; where the disk is full again and again for a minute: others may make room."""
+        until = time.monotonic() + _DISK_S
+        while True:
+            try:
+                self._prepare(job, logs)
+                return
+            except (JobError, MailboxError, OSError) as error:
+                if not disk_is_full(error) or time.monotonic() > until or self._endings.now():
+                    raise
+            time.sleep(_DISK_PAUSE_S)
 
     def _prepare(self, job: Job, logs: LogShipper) -> None:
         """Make the job's directories anew, unpack its files, restore its last checkpoint."""
@@ -351,6 +365,7 @@ def _tree_cpu_seconds(pid: int) -> float:
 
 def main(directory: Path, guard_pid: int) -> None:
     """Run as the worker of the guard that started it."""
+    log_patiently()
     proc.die_with_parent(guard_pid, signal.SIGUSR1)
     where = Directory(directory)
     identity = where.identity()

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,22 +115,29 @@ def _cached_version(path: Path) -> tuple[int, int, int]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     version = _ask_version(path)
-    cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(cache, json.dumps({"path": str(path), "modifiedNs": modified_ns, "version": version}))
+    with suppress(OSError):  # a disk that is full: it is asked again the next time
+        cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(cache, json.dumps({"path": str(path), "modifiedNs": modified_ns, "version": version}))
     return version
+
+
+def _answer(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [path, "version", "-json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_ANSWER_S,
+        env=terraform_environment(),
+        check=False,
+    )
 
 
 def _ask_version(path: Path) -> tuple[int, int, int]:
     try:
-        answer = subprocess.run(
-            [path, "version", "-json"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_ANSWER_S,
-            env=terraform_environment(),
-            check=False,
-        )
+        answer = _answer(path)
+        if answer.returncode < 0:  # it was killed, which says nothing of it
+            answer = _answer(path)
         text = json.loads(answer.stdout)["terraform_version"]
         match = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:

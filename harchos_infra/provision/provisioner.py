@@ -75,8 +75,15 @@ class Provisioner:
             _make_private(spec.directory)
             with lock.held():
                 is_first = not (spec.workspace / ROOT).exists()
-                if not is_first and backend.kind == "local" and not _has_local_state(spec.workspace):
+                is_torn = backend.kind == "local" and _is_torn(spec.workspace)
+                if is_torn:
+                    on_event(TerraformEvent("log", "the state was torn; the hub is made anew", "warn"))
+                if is_torn or (
+                    not is_first and backend.kind == "local" and not _has_local_state(spec.workspace)
+                ):
                     self._remove(spec.cloud, spec.hub, None)
+                if is_torn:
+                    (spec.workspace / _STATE).write_text("")
                 write_root(spec, spec.workspace, backend)
                 terraform.init()
                 if not is_first and backend.kind != "local" and not terraform.state_list():
@@ -230,6 +237,17 @@ def _is_local(workspace: Path) -> bool:
     """Return whether the state is kept beside the root; without a root nothing else is known."""
     backend = written_backend(workspace)
     return backend is None or backend.kind == "local"
+
+
+def _is_torn(workspace: Path) -> bool:
+    """Return whether the state beside the root was written half-way, as on a disk that was full."""
+    try:
+        text = (workspace / _STATE).read_text(encoding="utf-8")
+        return bool(text) and not isinstance(json.loads(text), dict)
+    except OSError:
+        return False
+    except ValueError:
+        return True
 
 
 def _has_local_state(workspace: Path) -> bool:

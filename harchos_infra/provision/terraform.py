@@ -168,9 +168,6 @@ class Terraform:
     ) -> None:
         with self._lock.held() as descriptor:
             status, errors = self._run(command, descriptor, on_line, *arguments, **options)
-        if status < 0:
-            errors = f"terraform {command} was killed by signal {-status}"
-            raise self._failure(command, diagnostics or [], errors)
         if status != 0:
             raise self._failure(command, diagnostics or [], errors)
 
@@ -184,7 +181,7 @@ class Terraform:
     def _run(
         self, command: str, stdin: int, on_line: Callable[[str], None], *arguments: str, **options: Any
     ) -> tuple[int, str]:
-        return run_child(
+        status, errors = run_child(
             self._commands.generate_cmd_string(command, *arguments, **options),
             directory=self._directory,
             environment=terraform_environment(),
@@ -192,6 +189,7 @@ class Terraform:
             on_line=on_line,
             limits=self._limits,
         )
+        return status, f"terraform {command} was killed by signal {-status}" if status < 0 else errors
 
     def _failure(self, command: str, diagnostics: list[dict[str, Any]], errors: str = "") -> TerraformError:
         said = list(dict.fromkeys(filter(None, map(_sentence, diagnostics)))) or [_plain(errors)]

@@ -248,5 +248,16 @@ def hub_figures(
     }
 
 
+def lifetime(hub: Mapping[Any, Any], measurements: Iterable[Mapping[Any, Any]]) -> dict[str, float]:
+    """Return when a hub came and went, as columns of its row: it was there while it was metered.
+
+    The clock by which its row was written may have been set since, the hub's own is not.
+    """
+    rows = list(measurements)
+    begun = min((m["at"] - m["seconds"] for m in rows), default=hub["created_at"])
+    ended = max((m["at"] for m in rows), default=hub["gone_at"])
+    return {"created_at": min(hub["created_at"], begun), "gone_at": max(hub["gone_at"], ended)}
+
+
 def _seconds(text: str | None) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None

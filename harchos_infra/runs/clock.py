@@ -19,6 +19,10 @@ class Clock(Protocol):
         """Return the current time, aware, UTC."""
         ...
 
+    def steady_s(self) -> float:
+        """Return seconds that pass alike however the time is set; only their difference says something."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or earlier."""
         ...
@@ -61,6 +65,10 @@ class RealClock:
     def now(self) -> datetime:
         """Return the current time."""
         return datetime.now(UTC)
+
+    def steady_s(self) -> float:
+        """Return the monotonic clock."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Sleep."""

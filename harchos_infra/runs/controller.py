@@ -56,7 +56,7 @@ Hear = Callable[[str, str, str], None]
 class _Done:
     """What came of a step: the pause it asked for, the run's row where that may have changed, what failed."""
 
-    run: str
+    lease: Lease
     delay_s: float | None = None
     row: RowMapping | None = None
     status: StatusFile | None = None
@@ -231,16 +231,16 @@ class Controller:
             if delay_s is None:
                 self._queue.vacate(lease.run)
                 self._ledger.release(lease)
-                return _Done(lease.run)
+                return _Done(lease)
             if phase == "run" and delay_s > 0 and self._clock.now().timestamp() < steady_s:
-                return _Done(lease.run, delay_s)
+                return _Done(lease, delay_s)
             row = self._ledger.run(lease.run)
             if row["phase"] == "wait" and phase != "wait":
                 self._queue.vacate(lease.run)
             status = StatusFile.of(self._ledger.hubs(lease.run)[-1]) if row["phase"] == "run" else None
-            return _Done(lease.run, delay_s, row, status)
+            return _Done(lease, delay_s, row, status)
         except Exception as error:
-            return _Done(lease.run, error=error)
+            return _Done(lease, error=error)
 
     def _recur(self) -> None:
         """Act on ticks that have come; what that submits is taken up like any free run."""
@@ -261,12 +261,15 @@ class Controller:
         with suppress(Empty):
             while True:
                 done = self._done.get_nowait()
-                held = self._held[done.run]
+                run = done.lease.run
+                held = self._held.get(run)
+                if held is None or held.lease != done.lease:  # it was lost, and taken up again, meanwhile
+                    continue
                 held.due = 0.0
                 if done.error is not None:
-                    self._failed(done.run, held, done.error)
+                    self._failed(run, held, done.error)
                 elif done.delay_s is None:
-                    del self._held[done.run]
+                    del self._held[run]
                 else:
                     held.fails, held.trouble = 0, ""
                     self._go_on(done, held, done.delay_s)
@@ -285,7 +288,7 @@ class Controller:
             most_s = REMOTE_STEADY_S if held.status is None else STEADY_S
             soon_s = held.alarm.at_s - self._clock.now().timestamp()
             delay_s = STOPPING_S if held.stops or soon_s <= 0 else min(most_s, soon_s)
-        self._due(done.run, held, delay_s)
+        self._due(done.lease.run, held, delay_s)
 
     def _failed(self, run: str, held: Held, error: Exception) -> None:
         if isinstance(error, LeaseLostError):
@@ -323,6 +326,6 @@ class Controller:
             if not acting or time.monotonic() > until or self._hurry.is_set():
                 break
             with suppress(Empty):
-                acting.discard(self._done.get(timeout=1.0).run)
+                acting.discard(self._done.get(timeout=1.0).lease.run)
         for run in sorted(acting):
             self._hear(run, "left", "in the middle of a step; whoever takes it up goes on from there")

@@ -121,8 +121,8 @@ class _Lane(threading.Thread):
                 delay_s = self._reconciler.step(self.lease)
                 unwritable_since = None
             except LedgerUnwritableError as error:
-                unwritable_since = unwritable_since or self._clock.now()
-                if (self._clock.now() - unwritable_since).total_seconds() > UNWRITABLE_S or self._asked:
+                unwritable_since = unwritable_since or self._clock.steady_s()
+                if self._clock.steady_s() - unwritable_since > UNWRITABLE_S or self._asked:
                     self.error = error
                     self._reconciler.take_down_unrecorded(self.lease.run)
                     return

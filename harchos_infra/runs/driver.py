@@ -72,8 +72,8 @@ def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> boo
                 delay = reconciler.step(lease)
                 unwritable_since = None
             except LedgerUnwritableError as error:
-                unwritable_since = unwritable_since or clock.now()
-                if (clock.now() - unwritable_since).total_seconds() > UNWRITABLE_S or interrupts.heard:
+                unwritable_since = unwritable_since or clock.steady_s()
+                if clock.steady_s() - unwritable_since > UNWRITABLE_S or interrupts.heard:
                     reconciler.take_down_unrecorded(lease.run)
                     raise
                 observer.event("ledger", error.what)

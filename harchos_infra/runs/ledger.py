@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import owners, schema
@@ -208,10 +208,14 @@ class Ledger:
             db.execute(update(schema.hub).where(schema.hub.c.hub == hub).values(**values))
 
     def hubs(self, run: str | None = None) -> list[RowMapping]:
-        """Return the hubs of a run, or all, oldest first."""
-        query = select(schema.hub).order_by(schema.hub.c.created_at)
+        """Return the hubs of a run in the order of their numbers, or all, oldest first.
+
+        By number: a clock that was set back would put a run's newest hub before the one that it follows.
+        """
+        h = schema.hub
+        query = select(h).order_by(h.c.created_at)
         if run is not None:
-            query = query.where(schema.hub.c.run == run)
+            query = select(h).where(h.c.run == run).order_by(func.length(h.c.hub), h.c.hub)
         with self.database.read() as db:
             return list(db.execute(query).mappings())
 

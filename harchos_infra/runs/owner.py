@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+LONGEST_LEASE_S = 60.0
+
 
 def new_owner() -> str:
     """Return the name of this process as an owner: machine, pid, and start time against reuse of the pid."""
@@ -14,14 +16,15 @@ def new_owner() -> str:
 def is_live(owner: str | None, until: float, now: float) -> bool:
     """Return whether `owner` still holds a lease that runs until `until` (same clock as `now`, seconds).
 
-    An owner on this machine whose process is gone is dead at once; of another machine only the lease tells.
+    An owner on this machine whose process is gone is dead at once; of another machine only the lease tells,
+    and one that is longer than any was left by a clock that has been set back since.
     """
     if owner is None or until < now:
         return False
     node, _, process = owner.partition(":")
     pid, _, ticks = process.partition(":")
     if node != os.uname().nodename or not pid.isdigit():
-        return True
+        return until - now < LONGEST_LEASE_S
     return _start_ticks(int(pid)) == ticks
 
 

@@ -33,8 +33,7 @@ class Queue:
     def renew(self) -> None:
         """Keep every run that this controller holds, by one row."""
         with self._database.write() as db:
-            owners.bury(db)
-            owners.extend(db, self._owner, LEASE_S, kind=owners.CONTROLLER)
+            self._live(db)
 
     def news(self) -> News:
         """Look, cheaply, for wishes to stop and for runs that nobody drives."""
@@ -52,7 +51,7 @@ class Queue:
         """Take up to `most` runs that nobody drives: those under way, then the highest priority, first."""
         t = schema.run
         with self._database.write() as db:
-            owners.bury(db)
+            self._live(db)
             free = (
                 select(t.c.id)
                 .where(schema.UNFINISHED, owners.is_free(db_now(db)))
@@ -63,11 +62,15 @@ class Queue:
             ids = list(db.execute(free).scalars())
             if not ids:
                 return []
-            owners.extend(db, self._owner, LEASE_S, kind=owners.CONTROLLER)
             db.execute(update(t).where(t.c.id.in_(ids)).values(owner=self._owner, epoch=t.c.epoch + 1))
             rows = list(db.execute(select(t).where(t.c.id.in_(ids))).mappings())
             _vacate(db, [row["id"] for row in rows if row["phase"] == "wait"])
             return rows
+
+    def _live(self, db: Connection) -> None:
+        """Give a sign of life, then bury the dead: a clock that was set forward makes nobody bury himself."""
+        owners.extend(db, self._owner, LEASE_S, kind=owners.CONTROLLER)
+        owners.bury(db)
 
     def release(self, *, but: Collection[str] = ()) -> None:
         """Give up every run that this controller holds, `but` for some."""

@@ -33,7 +33,7 @@ from harchos_infra.provision.event import TerraformEvent
 from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
-from harchos_infra.runs.calibration import hub_figures
+from harchos_infra.runs.calibration import hub_figures, lifetime
 from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, RunClock, next_hour
 from harchos_infra.runs.collect import collect, copy_outputs
 from harchos_infra.runs.feed import RETURNED, Feed
@@ -48,7 +48,7 @@ from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
 from harchos_infra.runs.stage import forget_secrets, stage_hub
 from harchos_infra.runs.submit import ttl_s
-from harchos_infra.runs.verdict import AGENT_KILLED, Verdict, lost, of_status
+from harchos_infra.runs.verdict import NOT_THE_JOB, Verdict, lost, of_status
 from harchos_infra.settings import home
 
 POLL_S = 0.5
@@ -93,7 +93,7 @@ class Reconciler:
         self._report = report
         self._provisioner = Provisioner()
         self._powers_read: dict[str, list[int]] = {}
-        self._beats: dict[str, tuple[int, datetime]] = {}
+        self._beats: dict[str, tuple[int, float]] = {}
         self._told: set[tuple[str, str]] = set()
         self._feed = Feed(ledger)
         self.hurry = False
@@ -259,7 +259,7 @@ class Reconciler:
                 else "no process, container, cgroup or state entry is left"
             )
             gone = ("gone", f"hub {hub['hub']}: {what}")
-            gone_at = self._clock.now().timestamp()
+            gone_at = max(self._clock.now().timestamp(), hub["created_at"])
             self._ledger.conclude(
                 lease, operation, "done", {}, hub={"state": "gone", "gone_at": gone_at}, events=[gone]
             )
@@ -324,7 +324,7 @@ class Reconciler:
             units |= served
             measurements = self._ledger.measurements(hub["hub"])
             figures = hub_figures(status, measurements, comparable=self._has_least_nodes(run, hub))
-            self._ledger.update_hub(lease, hub["hub"], **figures)
+            self._ledger.update_hub(lease, hub["hub"], **figures, **lifetime(hub, measurements))
         folder = home() / "runs" / run["id"]
         outputs = collect([node_boxes_of(hub) for hub in hubs], folder)
         if run["queue"] is not None:
@@ -476,25 +476,24 @@ class Reconciler:
         if self.hurry:
             return Verdict("stopped", "interrupted twice")
         if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
-            return Verdict("expired", "the hub outlived its TTL without saying so")
+            late = "the hub outlived its TTL without saying so"
+            return lost(late, resumes=True) if self._resumes(run) else Verdict("expired", late)
         for node, box in enumerate(boxes):
-            why = self._lost_node(run, hub, node, box, now)
+            why = self._lost_node(run, hub, node, box)
             if why is not None:
                 which = "the hub" if len(boxes) == 1 else f"node {node}"
                 return lost(f"{which} {why}", resumes=self._resumes(run))
         return None
 
-    def _lost_node(
-        self, run: RowMapping, hub: RowMapping, node: int, box: Mailbox, now: datetime
-    ) -> str | None:
+    def _lost_node(self, run: RowMapping, hub: RowMapping, node: int, box: Mailbox) -> str | None:
         """Say why a node of a hub is lost, None while it may live: without all of them none can go on."""
         if node:
             status = box.get_json("status.json") or {}
             reason = status.get("reason") or ""
-            if status.get("phase") in ENDED and AGENT_KILLED.match(reason):
+            if status.get("phase") in ENDED and NOT_THE_JOB.match(reason):
                 return f"was lost: {reason}"
         heartbeat = box.get_json("heartbeat.json")
-        silent_s = (now - self._last_beat(hub, box, heartbeat, now)).total_seconds()
+        silent_s = self._clock.steady_s() - self._last_beat(box, heartbeat)
         patience = RENTED if is_rented(run, hub["place"]) else LOCAL
         if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
             return None
@@ -502,25 +501,30 @@ class Reconciler:
             return f"has been silent for {silent_s:.0f} s"
         return None
 
-    def _last_beat(
-        self, hub: RowMapping, box: Mailbox, heartbeat: Mapping[str, Any] | None, now: datetime
-    ) -> datetime:
-        """Return when the heart was first seen to have beaten as often as now: the hub's clock may be off."""
-        if heartbeat is None:
-            return datetime.fromtimestamp(hub["created_at"], UTC)
+    def _last_beat(self, box: Mailbox, heartbeat: Mapping[str, Any] | None) -> float:
+        """Return when the heart was first seen to have beaten as often as now, by the steady clock.
+
+        The clocks of the hub and of this machine may be wrong, and may be set at any time.
+        """
+        beats = 0 if heartbeat is None else heartbeat["seq"]
         seen = self._beats.get(box.hub)
-        if seen is None or seen[0] != heartbeat["seq"]:
-            seen = self._beats[box.hub] = (heartbeat["seq"], now)
+        if seen is None or seen[0] != beats:
+            seen = self._beats[box.hub] = (beats, self._clock.steady_s())
         return seen[1]
 
     def _is_alive(self, run: RowMapping, hub: RowMapping, node: int) -> bool:
-        """Tell whether a node's machine is there; a cloud's listing tells how many there are, not which."""
+        """Tell whether a node's machine is there, or here one of its processes.
+
+        A container is on an engine's books even if every process of it was killed; a cloud's listing tells
+        how many machines there are, not which.
+        """
         nodes = hub["place"]["nodes"]
         if is_rented(run, hub["place"]) and nodes > 1:
             listed = _cloud(run, hub["place"]).list(hub=hub["hub"])
             return sum(resource.kind == "instance" for resource in listed) >= int(nodes)
         name = hub["hub"] if nodes == 1 else f"{hub['hub']}-n{node}"
-        return any(resource.kind != "cgroup" for resource in _cloud(run, hub["place"]).list(hub=name))
+        found = _cloud(run, hub["place"]).list(hub=name)
+        return any(resource.kind not in ("cgroup", "container") for resource in found)
 
     def _tell(self, lease: Lease, hub: RowMapping, status: Mapping[str, Any]) -> None:
         news = {

@@ -190,7 +190,7 @@ def worked(
         seconds = run["speed"] * (until - datetime.fromisoformat(started)).total_seconds()
         seconds -= hub["place"].get("restartS", 0) if resumed else 0
     lived_s = run["speed"] * (ended.timestamp() - hub["created_at"])
-    return Worked(hub["place"], max(seconds, 0.0), lived_s)
+    return Worked(hub["place"], max(seconds, 0.0), max(lived_s, 0.0))
 
 
 def saved_at(box: Mailbox) -> datetime | None:

@@ -93,26 +93,27 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
     """Bring the job to the mailboxes of a hub's nodes, and the work of the hubs `before`, oldest first.
 
     That work lies in the hub's own mailbox, from which every node takes it. Returns in words which checkpoint
-    it goes on from; nothing where there is none. A node that lives already has all of it. A hub on a cloud
-    gets the agent, too, and references to its secrets, which go to the store there. Raises MailboxError,
-    HarchosError.
+    it goes on from; nothing where there is none. A node that lives already has all of it; but its agent may
+    have died since it took the secrets, and the next one looks for them. A hub on a cloud gets the agent,
+    too, and references to its secrets, which go to the store there. Raises MailboxError, HarchosError.
     """
-    box, source = hub_box(hub), job_box(run["id"])
-    nodes = [node for node in node_boxes_of(hub) if not node.exists("heartbeat.json")]
-    resumed = _hand_over(box, before) if not box.exists("heartbeat.json") else ""
-    if not nodes:
-        return resumed
-    job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
+    box, source, boxes = hub_box(hub), job_box(run["id"]), node_boxes_of(hub)
     secrets = source.get(_SECRETS)
     rented = is_rented(run, hub["place"])
+    if secrets is not None and not rented:
+        for node in boxes:
+            node.put(_SECRETS, secrets)
+    silent = [node for node in boxes if not node.exists("heartbeat.json")]
+    resumed = _hand_over(box, before) if not box.exists("heartbeat.json") else ""
+    if not silent:
+        return resumed
+    job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
     if rented and secrets is not None:
         job["secret_refs"] = store_run_secrets(hub_spec(run, hub), json.loads(secrets))
     packed = source.get(_WORKDIR)
-    for node in nodes:
+    for node in silent:
         if rented:
             stage_agent(node, hub_spec(run, hub))
-        elif secrets is not None:
-            node.put(_SECRETS, secrets)
         if packed is not None:
             node.put(_WORKDIR, packed)
         node.put_json(_JOB, job)

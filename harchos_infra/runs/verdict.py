@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harchos_infra.hub.runner import ENGINE_LOST
+from harchos_infra.hub.ttl import CLOCK_SET
 from harchos_infra.runs.job import SERVICE_TYPES
 
 SPOT = "spot notice"
 """How the reason of an agent begins that was told to give its machine back."""
 
-AGENT_KILLED = re.compile(r"the agent's (guard|worker) was killed|node [\d, ]+ was lost")
-"""How the reason begins of a hub whose job was well, and whose agents were not all left alive."""
+NOT_THE_JOB = re.compile(rf"the agent's (guard|worker) was killed|{ENGINE_LOST}|node [\d, ]+ was lost")
+"""How the reason begins of a hub whose job was well, and whose agents or engine were not left alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ def of_status(
     checkpoints.
     """
     phase, reason = status["phase"], status.get("reason") or ""
+    if phase == "expired" and resumes and reason.startswith(CLOCK_SET):
+        return lost(reason, resumes=True)
     if phase == "expired" and run["type"] in SERVICE_TYPES:
         return Verdict("stopped", "the service reached its TTL")
     if phase == "stopped" and run["desired"] == "run" and resumes:
@@ -46,7 +50,7 @@ def of_status(
             return Verdict(None, reason)
         if reason.startswith(SPOT):
             return Verdict(None, reason, "spot")
-    if phase == "failed" and resumes and AGENT_KILLED.match(reason):
+    if phase == "failed" and resumes and NOT_THE_JOB.match(reason):
         return lost(reason, resumes=True)
     if phase == "succeeded" and not reason:
         reason = "the job exited 0"

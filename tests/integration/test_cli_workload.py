@@ -100,7 +100,7 @@ def test_init_copies_a_workload_with_the_files_it_needs(tmp_path: Path, name: st
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "next: harchos plan digits.yaml"
     copied = sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.is_file())
-    assert copied == ["digits.yaml", "digits/train.py"]
+    assert copied == ["digits.yaml", "digits/train.py", "digits/train_nodes.py"]
     assert harchos("validate", tmp_path / "digits.yaml").returncode == 0
 
 

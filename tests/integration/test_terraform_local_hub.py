@@ -306,6 +306,17 @@ def test_after_a_killed_terraform_the_next_attempt_makes_one_hub(bench: Bench) -
     assert bench.pids() == []
 
 
+def test_a_state_that_a_full_disk_tore_is_put_away_and_one_hub_is_made(bench: Bench) -> None:
+    Provisioner().create(bench.spec)
+    state = bench.spec.workspace / "terraform.tfstate"
+    state.write_text(state.read_text()[:200])
+    Provisioner().create(bench.spec)
+    assert len(bench.pids()) == 1
+    assert state.stat().st_mode & 0o777 == 0o600
+    Provisioner().destroy(bench.spec)
+    assert bench.pids() == []
+
+
 def test_an_orphaned_terraform_keeps_the_next_attempt_waiting(bench: Bench) -> None:
     bench.agent_does("slow-start")
     pid = os.fork()

@@ -1,4 +1,5 @@
-"""Faults that last: a ledger or a state held by another process, a mailbox out of reach."""
+"""Faults that last: a lock that another process holds, a mailbox out of reach, a full disk, a server that is
+down, a clock that is wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests.support.postgres import PostgresServer
 
 _EXCHANGE = 2
 _HERE = -100
@@ -100,6 +103,67 @@ class Unreachable(Blockage):
         if self._aside.is_dir():
             _exchange(self._mailbox, self._aside)
             self._aside.unlink()
+
+
+class Outage(Blockage):
+    """A database server that has crashed, until it is started again."""
+
+    def __init__(self, server: PostgresServer, seconds: float) -> None:
+        self._server, self._until = server, time.monotonic() + seconds
+        self._down = True
+        server.stop()
+
+    def over(self) -> bool:
+        if time.monotonic() < self._until:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        if self._down:
+            self._down = False
+            self._server.start()
+
+
+class FullDisk(Blockage):
+    """A disk whose last byte is taken."""
+
+    def __init__(self, disk: Path, seconds: float) -> None:
+        self._filler, self._until = disk / "filler", time.monotonic() + seconds
+        with self._filler.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+            except OSError:
+                return
+
+    def over(self) -> bool:
+        if time.monotonic() < self._until:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+
+class WrongClock(Blockage):
+    """A clock that differs from the machine's by `shift_s`, as `wrong_clock.c` reads it from a file."""
+
+    def __init__(self, file: Path, shift_s: int, seconds: float) -> None:
+        self._file, self._until = file, time.monotonic() + seconds
+        part = file.with_suffix(".part")
+        part.write_text(f"{shift_s:+d}\n")
+        part.replace(file)
+
+    def over(self) -> bool:
+        if time.monotonic() < self._until:
+            return False
+        self.end()
+        return True
+
+    def end(self) -> None:
+        self._file.unlink(missing_ok=True)
 
 
 def _exchange(a: Path, b: Path) -> None:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,24 +31,26 @@ class Findings(Protocol):
     hubs: int
 
 
-def judge(findings: Findings, home: Path, work: Path, machine: Machine) -> None:
-    """Judge every run of a home; nothing of it should be alive any more."""
+def judge(findings: Findings, root: Path, work: Path, machine: Machine, token: str) -> None:
+    """Judge every run of the home in `root`; nothing of it should be alive any more.
+
+    `token` is the value of the run's secret.
+    """
+    home = root / "home"
     runs = query(home, "SELECT * FROM run")
-    hubs = query(home, "SELECT * FROM hub ORDER BY created_at")
+    hubs = query(home, "SELECT * FROM hub ORDER BY length(hub), hub")
     findings.hubs = len(hubs)
     if len(runs) != 1:
         findings.wrong.append(f"{len(runs)} runs were recorded")
         return
-    run = runs[0]
-    findings.wrong += [*_result(run, home), *_traces(read_traces(work, run["id"])), *_commands(home)]
-    findings.leaks += [*_left(machine), *_unfinished(hubs)]
-    findings.duplicates += [*_calls(home), *_overlaps(hubs)]
-    findings.duplicates += [
-        f"{start['hub']} began the job beside another"
-        for start in read_traces(work, run["id"])
-        if not start["alone"]
-    ]
-    findings.wrong += [*_energy(home, run["id"], hubs), *_account(home, run["id"], hubs)]
+    run, name = runs[0], runs[0]["id"]
+    traces = read_traces(work, home, name)
+    events = query(home, "SELECT kind, detail FROM event ORDER BY id")
+    findings.wrong += [*_result(run, home), *_traces(traces), *_commands(root), *_history(events, hubs)]
+    findings.leaks += [*_left(machine), *_unfinished(run, hubs, home), *_kept(root, token)]
+    findings.duplicates += [*_calls(home), *_overlaps(events)]
+    findings.duplicates += [f"{s['hub']} began the job beside another" for s in traces if not s["alone"]]
+    findings.wrong += [*_energy(home, name, hubs), *_account(home, run, hubs)]
 
 
 def _result(run: Mapping[str, Any], home: Path) -> list[str]:
@@ -65,9 +66,10 @@ def _traces(starts: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{s['hub']} went on from a torn checkpoint" for s in starts if not s["whole"]]
 
 
-def _commands(home: Path) -> list[str]:
-    said = (home / "commands.log").read_text(errors="replace")
-    return ["a command ended with a traceback"] if "Traceback" in said else []
+def _commands(root: Path) -> list[str]:
+    said = (root / "commands.log").read_text(errors="replace")
+    wrong = {"\nTraceback": "a command ended with a traceback", "cannot be preloaded": "no clock was shifted"}
+    return [why for words, why in wrong.items() if words in said]
 
 
 def _left(machine: Machine) -> list[str]:
@@ -77,24 +79,63 @@ def _left(machine: Machine) -> list[str]:
     return left
 
 
-def _unfinished(hubs: Sequence[Mapping[str, Any]]) -> list[str]:
-    gone = [hub["hub"] for hub in hubs if hub["gone_at"] is None or hub["state"] != "gone"]
-    return [f"{hub} is not recorded as gone" for hub in gone]
+def _history(events: Sequence[Mapping[str, Any]], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what events say that cannot be: a hub that came or went other than once, an end that is none."""
+    lines = [(event["kind"], event["detail"]) for event in events]
+    wrong = []
+    for hub in hubs:
+        came = lines.count(("hub", f"{hub['hub']} is about to be created"))
+        went = sum(kind == "gone" and detail.startswith(f"hub {hub['hub']}:") for kind, detail in lines)
+        if (came, went) != (1, 1):
+            wrong.append(f"by its history {hub['hub']} came {came} times and went {went} times")
+    ends = [detail for kind, detail in lines if kind == "phase" and detail.startswith("done")]
+    return wrong if len(ends) == 1 else [*wrong, f"by its history the run ended {len(ends)} times"]
+
+
+def _unfinished(run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]], home: Path) -> list[str]:
+    """Return what the ledger still holds to be under way."""
+    left = [hub["hub"] for hub in hubs if hub["gone_at"] is None or hub["state"] != "gone"]
+    left = [f"{hub} is not recorded as gone" for hub in left]
+    if run["owner"] is not None or run["finished_at"] is None:
+        left.append(f"the run is {run['owner'] or 'nobody'}'s, and ended at {run['finished_at']}")
+    last = {
+        json.dumps(_document(call["intent"])): call["state"]
+        for call in query(home, "SELECT intent, state FROM op WHERE phase = 'destroy' ORDER BY id")
+    }
+    left += [f"destroy of {intent} is {state}" for intent, state in last.items() if state != "done"]
+    return left + [f"a place of {slot['run']} is taken" for slot in query(home, "SELECT run FROM slot")]
+
+
+def _kept(root: Path, token: str) -> list[str]:
+    """Return files that should be gone: temporary ones, and whatever has the run's secret in it."""
+    left = [f"temporary {path}" for path in (root / "tmp").rglob("*")]
+    files = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return left + [f"the secret in {path}" for path in files if token.encode() in path.read_bytes()]
 
 
 def _calls(home: Path) -> list[str]:
     """Return the outside calls that were made again although they had succeeded."""
     calls = query(home, "SELECT phase, intent FROM op WHERE state = 'done'")
-    done = Counter((call["phase"], json.loads(call["intent"])["hub"]) for call in calls)
+    done = Counter((call["phase"], _document(call["intent"])["hub"]) for call in calls)
     return [f"{phase} of {hub} was done {count} times" for (phase, hub), count in done.items() if count > 1]
 
 
-def _overlaps(hubs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"{after['hub']} was made before {before['hub']} was gone"
-        for before, after in pairwise(hubs)
-        if before["gone_at"] is None or after["created_at"] < before["gone_at"]
-    ]
+def _document(value: Any) -> Any:
+    """Return a column of JSON, which SQLite has as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _overlaps(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return hubs that were made before the one before was gone; events are in their order."""
+    alive, wrong = "", []
+    for event in events:
+        if event["kind"] == "hub":
+            if alive:
+                wrong.append(f"{event['detail']} before {alive} was gone")
+            alive = event["detail"].split()[0]
+        elif event["kind"] == "gone":
+            alive = ""
+    return wrong
 
 
 def _energy(home: Path, run: str, hubs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -106,28 +147,47 @@ def _energy(home: Path, run: str, hubs: Sequence[Mapping[str, Any]]) -> list[str
             lines |= {m["at"]: m["joules"] for m in map(json.loads, file.read_text().splitlines())}
         rows = query(home, f"SELECT joules FROM measurement WHERE hub = '{hub['hub']}'")
         told, kept = sum(lines.values()), sum(row["joules"] for row in rows)
+        if abs((hub["metered_s"] or 0.0) - _metered_s(home, hub)) > 1e-3:
+            wrong.append(f"{hub['hub']} is said to be metered for {hub['metered_s']} s")
         if len(lines) != len(rows) or abs(told - kept) > 1e-6 * max(told, 1.0):
             wrong.append(f"{hub['hub']} measured {told:.1f} J, {kept:.1f} J are recorded")
     return wrong
 
 
-def _account(home: Path, run: str, hubs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Read the report: each second of a hub's life is metered or named as a gap."""
+def _metered_s(home: Path, hub: Mapping[str, Any]) -> float:
+    rows = query(home, f"SELECT seconds FROM measurement WHERE hub = '{hub['hub']}'")
+    return float(sum(row["seconds"] for row in rows))
+
+
+def _account(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Read the report: each second of a hub's life is metered or named as a gap, and paid for once."""
     done = subprocess.run(
-        command("report", run, "--format", "json"), env=environ(home), capture_output=True, text=True
+        command("report", run["id"], "--format", "json"), env=environ(home), capture_output=True, text=True
     )
     if done.returncode != 0:
         return [f"the report failed: {done.stderr.strip()[-200:]}"]
-    document = json.loads(done.stdout)
-    coverage = document["realised"]["coverage"]
-    lived_s = sum(hub["gone_at"] - hub["created_at"] for hub in hubs if hub["gone_at"])
-    gaps_s = sum(_seconds(gap) for gap in coverage["gaps"])
-    wrong = []
+    realised = json.loads(done.stdout)["realised"]
+    coverage, usd = realised["coverage"], realised["cost"]["computeUsd"]
+    lived = {hub["hub"]: hub["gone_at"] - hub["created_at"] for hub in hubs if hub["gone_at"]}
+    lived_s, gaps_s = sum(lived.values()), sum(_seconds(gap) for gap in coverage["gaps"])
+    metered_s, tolerance_s = sum(_metered_s(home, hub) for hub in hubs), TOLERANCE_S * max(len(hubs), 1)
+    wrong = [f"{hub} lived for {seconds:.1f} s" for hub, seconds in lived.items() if seconds < 0]
     if abs(coverage["livedS"] - lived_s) > TOLERANCE_S:
         wrong.append(f"the report counts {coverage['livedS']:.1f} s of hubs that lived {lived_s:.1f} s")
-    if abs(coverage["meteredS"] + gaps_s - lived_s) > TOLERANCE_S * max(len(hubs), 1):
+    if abs(coverage["meteredS"] + gaps_s - lived_s) > tolerance_s:
         wrong.append(f"of {lived_s:.1f} s, {coverage['meteredS']:.1f} are metered and {gaps_s:.1f} named")
+    if abs(coverage["meteredS"] - metered_s) > tolerance_s:
+        wrong.append(f"of {metered_s:.1f} s that were metered, the report has {coverage['meteredS']:.1f}")
+    paid = sum(_usd_s(hub) * run["speed"] * lived.get(hub["hub"], 0.0) for hub in hubs)
+    if abs(paid - usd) > 1e-6 + 1e-3 * paid:
+        wrong.append(f"hubs cost {paid:.6f} USD, the report says {usd:.6f}")
     return wrong
+
+
+def _usd_s(hub: Mapping[str, Any]) -> float:
+    """Return the price of a second."""
+    place = _document(hub["place"])
+    return float(place["nodes"] * place["priceUsdHour"] / 3600)
 
 
 def _seconds(gap: Mapping[str, Any]) -> float:

@@ -34,6 +34,12 @@ class Proc:
         return any(word.endswith("train.py") for word in self.words)
 
     @property
+    def is_engine(self) -> bool:
+        """Whether it is of the engine: its client, its monitor, or the container's first process."""
+        name = Path(self.words[0]).name if self.words else ""
+        return name in ("podman", "conmon", "runc", "crun") or "init" in self.words[3:4]
+
+    @property
     def is_terraform(self) -> bool:
         """Whether it is Terraform."""
         return bool(self.words) and Path(self.words[0]).name in ("terraform", "tofu")
@@ -81,7 +87,9 @@ class Machine:
         except OSError:
             return None
         run = environ.get("HARCHOS_RUN")
-        if run not in runs and not works_here and environ.get("HARCHOS_HOME") != str(self._home):
+        is_named = any(f"harchos-{known}-h" in word for word in words for known in runs)
+        at_home = works_here or environ.get("HARCHOS_HOME") == str(self._home)
+        if run not in runs and not at_home and not is_named:
             return None
         return Proc(pid, parent, words, run, environ.get("HARCHOS_HUB")) if words else None
 
@@ -111,10 +119,17 @@ def hubs_alive(processes: Iterable[Proc]) -> set[str]:
 
 
 def _containers(run: str) -> list[str]:
+    """Return what podman knows of a run: containers, networks, volumes."""
     if shutil.which("podman") is None:
         return []
-    command = ["podman", "ps", "-aq", "--filter", f"label=harchos:run={run}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    found = _podman("ps", "-aq", "--filter", f"label=harchos:run={run}")
+    for kind in ("network", "volume"):
+        found += [f"{kind} {name}" for name in _podman(kind, "ls", "-q") if run in name]
+    return found
+
+
+def _podman(*words: str) -> list[str]:
+    return subprocess.run(["podman", *words], capture_output=True, text=True, check=False).stdout.split()
 
 
 def _pair(part: bytes) -> tuple[str, str]:

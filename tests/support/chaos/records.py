@@ -10,6 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+ADDRESS = "database-url"
+"""The file beside a home that has the address of its ledger, where that is not in the home."""
+
 
 def command(*words: str) -> list[str]:
     """Return the command line of `harchos`, of this very tree."""
@@ -22,11 +25,22 @@ def environ(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     root = str(Path(__file__).resolve().parents[3])
     paths = [root, *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "HARCHOS_HOME": str(home), "NO_COLOR": "1"}
+    url = _address(home)
+    where = {} if url is None else {"HARCHOS_DATABASE_URL": url}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "HARCHOS_HOME": str(home),
+        "NO_COLOR": "1",
+        **where,
+    }
 
 
 def query(home: Path, sql: str) -> list[dict[str, Any]]:
-    """Return rows of a home's ledger; none while there is no ledger."""
+    """Return rows of a home's ledger; none while there is no ledger, or it is out of reach."""
+    url = _address(home)
+    if url is not None:
+        return _query_postgresql(url, sql)
     if not (home / "ledger.db").exists():
         return []
     try:
@@ -37,7 +51,25 @@ def query(home: Path, sql: str) -> list[dict[str, Any]]:
         return []
 
 
-def read_traces(work: Path, run: str) -> list[dict[str, Any]]:
-    """Return each start of a run's job, as it told itself."""
-    file = work / "traces" / f"{run}.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def read_traces(work: Path, home: Path, run: str) -> list[dict[str, Any]]:
+    """Return each start of a run's job, as it told itself: where all runs do, else where it works."""
+    places = [work / "traces", *sorted((home / "hubs").glob(f"{run}-h*/machine/work"))]
+    files = (place / f"{run}.jsonl" for place in places)
+    lines = (line for file in files if file.exists() for line in file.read_text().splitlines())
+    return [json.loads(line) for line in lines]
+
+
+def _address(home: Path) -> str | None:
+    file = home.parent / ADDRESS
+    return file.read_text() if file.exists() else None
+
+
+def _query_postgresql(url: str, sql: str) -> list[dict[str, Any]]:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    try:
+        with psycopg.connect(url, row_factory=dict_row, connect_timeout=5) as db:
+            return list(db.execute(sql))  # type: ignore[call-overload]
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        return []

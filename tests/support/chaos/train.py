@@ -1,7 +1,8 @@
 """A training in miniature, `train.py STEPS TRACES`: its last weights are the same whatever happened.
 
 Weights are a chain of hashes, saved every few steps. Each start is told in TRACES, outside the hub: from
-which step, whether what it found was whole, and whether another process of the run was training.
+which step, whether what it found was whole, and whether another process of the run was training; where a
+container shuts that out, in its working directory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+SECRET = "token-of-run-"
 STEP_S, SAVED_EVERY, COPIES = 0.1, 4, 2048
 
 
@@ -37,6 +39,10 @@ def main(steps: int, traces: Path) -> int:
     done = int(found[:8]) if found[:8].isdigit() else -1
     whole = found == saved(max(done, 0))
     run = os.environ["HARCHOS_RUN"]
+    if not os.environ.get("CHAOS_TOKEN", "").startswith(SECRET):
+        return 8
+    if not traces.is_dir():
+        traces = Path.cwd()
     with (traces / f"{run}.lock").open("w") as lock, (traces / f"{run}.jsonl").open("a") as trace:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

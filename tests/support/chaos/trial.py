@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
 
-from tests.support.chaos.blockage import Blockage, Holder, Unreachable
-from tests.support.chaos.faults import PHASES, WHERE, Fault, draw
+from tests.support.chaos.blockage import Blockage, FullDisk, Holder, Outage, Unreachable, WrongClock
+from tests.support.chaos.faults import CLOCKS, PHASES, REHEARSED, WAYS, Fault, draw, kinds_of
 from tests.support.chaos.judge import judge
 from tests.support.chaos.machine import Machine, agents, hubs_alive
-from tests.support.chaos.records import command, environ, query, read_traces
+from tests.support.chaos.records import ADDRESS, command, environ, query, read_traces
+from tests.support.chaos.train import SECRET
+from tests.support.postgres import PostgresServer, postgres_server
 
-TICK_S, WATCH_S, PATIENCE_S = 0.05, 0.25, 180.0
-WAYS = ("rehearsal", "controller", "local")
-"""A rehearsal of several segments in the foreground; the same in a controller; a run on this machine."""
+TICK_S, WATCH_S, PATIENCE_S = 0.05, 0.25, 300.0
 MOST_COMMANDS = 25
 SPEED = "2700"
+DISK = "192m"
+CLOCK = "clock"
+"""The file, in the folder in which a process works, by which `wrong_clock.c` shifts its wall clock."""
 
 
 @dataclass(slots=True)
@@ -54,22 +58,24 @@ class _Recovery:
 
 
 class Trial:
-    """Run number `number` of a seed; `work` holds the workload, `home` becomes its `HARCHOS_HOME`.
+    """Run number `number` of a seed; `work` holds the workload, in `root` is its `HARCHOS_HOME`.
 
     It ends early once `given_up` is set.
     """
 
-    def __init__(self, seed: int, number: int, work: Path, home: Path, given_up: Event) -> None:
+    def __init__(self, seed: int, number: int, work: Path, root: Path, given_up: Event) -> None:
         self._chance = random.Random(f"{seed}-{number}")
-        kinds = sorted(WHERE)
         way = WAYS[number % len(WAYS)]
-        self._faults = draw(
-            self._chance, kinds[(number + seed) % len(kinds)], segments=1 if way == "local" else 2
-        )
+        kinds = kinds_of(way)
+        self._faults = draw(self._chance, kinds[(number // len(WAYS) + seed) % len(kinds)], way)
         self.plan = list(self._faults)
         self.result = Result(number, way)
-        self._work, self._home, self._given_up = work, home, given_up
-        self._machine = Machine(home)
+        self._work, self._given_up = work, given_up
+        self._root, self._home, self._desk = root, root / "home", root / "desk"
+        self._log, self._temporary = root / "commands.log", root / "tmp"
+        self._token = f"{SECRET}{seed}-{number}"
+        self._server: PostgresServer | None = None
+        self._machine = Machine(self._home)
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._next_start, self._racing, self._commands = 0.0, False, 0
         self._entered: dict[tuple[str, int], float] = {}
@@ -81,22 +87,39 @@ class Trial:
     def run(self) -> Result:
         """Carry it out and judge it; nothing of it is left running afterwards."""
         begun = time.monotonic()
-        self._home.mkdir(parents=True)
-        settings = "local.zone: DE\nlocal.engine: none\nlocal.image: host\n"
-        (self._home / "config.yaml").write_text(settings)
-        try:
-            self._live(begun)
-            self._end_drivers()
-            judge(self.result, self._home, self._work, self._machine)
-        finally:
-            for _, blockage in self._blockages:
-                blockage.end()
-            while self._machine.kill(lambda _: True):
-                pass
-            for driver in self._drivers:
-                driver.wait()
+        with ExitStack() as stack:
+            self._prepare(stack)
+            try:
+                self._live(begun)
+                for _, blockage in self._blockages:
+                    blockage.end()
+                self._end_drivers()
+                judge(self.result, self._root, self._work, self._machine, self._token)
+            finally:
+                for _, blockage in self._blockages:
+                    blockage.end()
+                while self._machine.kill(lambda _: True):
+                    pass
+                for driver in self._drivers:
+                    driver.wait()
         self.result.took_s = time.monotonic() - begun
         return self.result
+
+    def _prepare(self, stack: ExitStack) -> None:
+        """Make the home, the folder in which its user works, and what else the run needs."""
+        shutil.copytree(self._work, self._desk, ignore=shutil.ignore_patterns("traces", "*.so"))
+        self._temporary.mkdir()
+        self._home.mkdir()
+        if any(fault.kind == "disk full" for fault in self._faults):
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", self._home], check=True)
+            stack.callback(subprocess.run, ["umount", "--lazy", self._home], check=True)
+            stack.callback(shutil.copytree, self._home, self._root / "kept", symlinks=True)
+        if self.result.way == "postgresql":
+            self._server = stack.enter_context(postgres_server())
+            (self._root / ADDRESS).write_text(self._server.database())
+        engine = "podman" if self.result.way == "container" else "none"
+        settings = f"local.zone: DE\nlocal.engine: {engine}\nlocal.image: host\n"
+        (self._home / "config.yaml").write_text(settings)
 
     def _live(self, begun: float) -> None:
         self._enter("", begun)
@@ -125,7 +148,7 @@ class Trial:
             raise RuntimeError(f"{MOST_COMMANDS} commands did not bring the run to its end")
         for driver in self._drivers:
             self._heed(driver)
-        racing = self._racing and row is not None
+        racing = (self._racing or self.result.way == "postgresql") and row is not None
         self._racing = False
         self._drivers = [self._start(row, racing=racing) for _ in range(2 if racing else 1)]
         self._next_start = now + 1.0
@@ -136,30 +159,45 @@ class Trial:
 
     def _start(self, row: dict[str, Any] | None, *, racing: bool) -> subprocess.Popen[bytes]:
         rehearse = ["plan.json", "--rehearse", "--speed", SPEED]
-        submit = ["apply", *(["job.yaml"] if self.result.way == "local" else rehearse), "--yes"]
+        rehearsed = self.result.way in REHEARSED
+        submit = ["apply", *(rehearse if rehearsed else ["job.yaml"]), "--yes"]
         if row is None:
-            words = [*submit, "--detach"] if self.result.way == "controller" else submit
-        elif self.result.way == "controller":
+            words = [*submit, "--detach"] if self._by_controller else submit
+        elif self._by_controller:
             words = ["controller"]
         else:
             resume = ["resume", row["id"]]
-            again = resume if self.result.way == "local" and racing else submit
+            again = submit if rehearsed or not racing else resume
             words = self._chance.choice([resume, resume, again, ["controller"]])
         return self._harchos(*words)
 
     def _harchos(self, *words: str) -> subprocess.Popen[bytes]:
         self._commands += 1
         self._note("$ harchos " + " ".join(words))
-        with (self._home / "commands.log").open("ab") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 command(*words),
-                cwd=self._work,
-                env=environ(self._home),
+                cwd=self._desk,
+                env=self._environ(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    @property
+    def _by_controller(self) -> bool:
+        return self.result.way in ("controller", "postgresql")
+
+    def _environ(self) -> dict[str, str]:
+        known = {**environ(self._home), "CHAOS_TOKEN": self._token, "TMPDIR": str(self._temporary)}
+        clock = next((fault.kind for fault in self.plan if fault.kind in CLOCKS), None)
+        if clock is None:
+            return known
+        return known | {
+            "LD_PRELOAD": str(self._work / "wrong_clock.so"),
+            "CHAOS_CLOCK": str(self._desk / CLOCK) if clock == "clock of the machine" else CLOCK,
+        }
 
     def _end_drivers(self) -> None:
         """Let commands in the foreground end; tell controllers to."""
@@ -189,7 +227,7 @@ class Trial:
 
     def _name(self, kind: str) -> str:
         if kind == "driver":
-            return "controller" if self.result.way == "controller" else "command"
+            return "controller" if self._by_controller else "command"
         return kind
 
     def _inject(self, fault: Fault) -> bool:
@@ -202,6 +240,8 @@ class Trial:
             return self._kill_of_hub(fault.kind)
         if fault.kind == "job":
             return self._hit("job", self._begun_again(), bool(self._machine.kill(lambda p: p.is_job)))
+        if fault.kind == "container engine":
+            return self._kill_engine()
         if fault.kind == "terraform":
             return self._hit("terraform", self._called(), bool(self._machine.kill(lambda p: p.is_terraform)))
         if fault.kind == "checkpoint torn":
@@ -212,6 +252,8 @@ class Trial:
 
     def _kill_drivers(self, *, racing: bool) -> bool:
         living = [driver for driver in self._drivers if driver.poll() is None]
+        if len(living) > 1 and not racing and self._chance.random() < 0.5:
+            living = [self._chance.choice(living)]
         for driver in living:
             driver.kill()
             driver.wait()
@@ -243,6 +285,16 @@ class Trial:
         again = self._begun_again()
         return self._hit(part, again, bool(self._machine.kill(lambda p: p.is_agent(f"_{part}"))))
 
+    def _kill_engine(self) -> bool:
+        """Kill a container's client, its monitor, its first process, or all of them."""
+        again = self._begun_again()
+        found = sorted({Path(p.words[0]).name for p in self._machine.processes() if p.is_engine})
+        if not found:
+            return False
+        some = self._chance.choice([[name] for name in found] + [found])
+        hit = self._machine.kill(lambda p: p.is_engine and Path(p.words[0]).name in some)
+        return self._hit("container engine", again, bool(hit))
+
     def _tear(self) -> bool:
         """Kill a hub and spoil a file of its newest checkpoint, as a machine that dies while it writes."""
         found = sorted((self._home / "mailbox").glob("*/*-h*/checkpoints/*.json"))
@@ -267,18 +319,31 @@ class Trial:
         return self._hit("state lost", self._changed(), bool(states))
 
     def _block(self, fault: Fault) -> bool:
-        blockage: Blockage | None = None
-        if fault.kind == "ledger locked":
-            blockage = Holder.of_ledger(self._home, fault.lasts_s)
-        elif fault.kind == "state locked":
-            blockage = Holder.of_state(self._home, fault.lasts_s)
-        elif not any(kind == fault.kind for kind, _ in self._blockages):
-            row = self._row()
-            if row is not None:
-                blockage = Unreachable(self._home / "mailbox" / row["id"], fault.lasts_s)
+        if any(kind == fault.kind for kind, _ in self._blockages):
+            return False
+        blockage = self._blockage(fault)
         if blockage is not None:
             self._blockages.append((fault.kind, blockage))
         return blockage is not None
+
+    def _blockage(self, fault: Fault) -> Blockage | None:
+        """Return what is in the way from now on; None where there is nothing yet for it to hit."""
+        if fault.kind.startswith("ledger locked"):
+            return Holder.of_ledger(self._home, fault.lasts_s)
+        if fault.kind == "state locked":
+            return Holder.of_state(self._home, fault.lasts_s)
+        if fault.kind == "database down":
+            assert self._server is not None
+            return Outage(self._server, fault.lasts_s)
+        if fault.kind == "disk full":
+            return FullDisk(self._home, fault.lasts_s)
+        if fault.kind in CLOCKS:
+            places = [self._desk]
+            if fault.kind == "clock of the hub":
+                places = sorted(self._home.glob("hubs/*/machine"), key=lambda p: (len(str(p)), p))[-1:]
+            return WrongClock(places[0] / CLOCK, fault.shift_s, fault.lasts_s) if places else None
+        row = self._row()
+        return None if row is None else Unreachable(self._home / "mailbox" / row["id"], fault.lasts_s)
 
     def _hit(self, kind: str, recovered: Callable[[], bool], hit: bool) -> bool:
         if hit:
@@ -301,7 +366,7 @@ class Trial:
         )
 
     def _called(self) -> Callable[[], bool]:
-        query = "SELECT count(*) FROM op WHERE state = 'done'"
+        query = "SELECT count(*) AS n FROM op WHERE state = 'done'"
         before = self._count(query)
         return lambda: self._count(query) > before
 
@@ -315,7 +380,7 @@ class Trial:
         for path in (self._home / "mailbox").glob("*/*/heartbeat.json"):
             with suppress(OSError):
                 beats.append(path.stat().st_mtime)
-        return self._count("SELECT count(*) FROM event"), max(beats)
+        return self._count("SELECT count(*) AS n FROM event"), max(beats)
 
     # looking
 
@@ -346,7 +411,7 @@ class Trial:
 
     def traces(self) -> list[dict[str, Any]]:
         """Return each start of the job, as it told itself."""
-        return [t for run in self._machine.runs() for t in read_traces(self._work, run)]
+        return [t for run in self._machine.runs() for t in read_traces(self._work, self._home, run)]
 
     def _row(self) -> dict[str, Any] | None:
         rows = query(self._home, "SELECT id, phase, epoch, outcome FROM run ORDER BY created_at DESC LIMIT 1")
@@ -358,10 +423,10 @@ class Trial:
 
     def _count(self, sql: str) -> int:
         rows = query(self._home, sql)
-        return int(rows[0]["count(*)"]) if rows else 0
+        return int(rows[0]["n"]) if rows else 0
 
     def _note(self, text: str) -> None:
-        with (self._home / "commands.log").open("a") as log:
+        with self._log.open("a") as log:
             log.write(f"--- {time.strftime('%H:%M:%S')} {text}\n")
 
 

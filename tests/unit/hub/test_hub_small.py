@@ -7,20 +7,28 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+from harchos_infra.hub import ttl
+from harchos_infra.hub.agent_log import AgentLog
 from harchos_infra.hub.cgroup import Cgroup
+from harchos_infra.hub.container import Image, probe
 from harchos_infra.hub.directory import Directory, Identity
+from harchos_infra.hub.engine import Engine
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.outputs import reported_units
 from harchos_infra.hub.package import build_agent
 from harchos_infra.hub.proc import Process, handles
 from harchos_infra.hub.runners import qualified
 from harchos_infra.hub.service import Tokens, sum_tokens
+from harchos_infra.hub.status import keep_clock, now
 from harchos_infra.hub.ttl import Ttl
 from harchos_infra.hub.worker import Worker
 
@@ -29,6 +37,60 @@ def test_a_time_to_live_counts_down_and_a_past_one_is_over() -> None:
     assert 50 < Ttl.parse((datetime.now(UTC) + timedelta(seconds=60)).isoformat()).left_s() <= 60
     assert Ttl.parse("2001-01-01T00:00:00Z").left_s() < 0
     assert Ttl.parse("2001-01-01T00:00:00").expires.tzinfo == UTC
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """By how many seconds the wall clock was set forward: what a test puts at the end of the list."""
+    moved = [0.0]
+    real = time.time
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(real() + moved[-1], tz)
+
+    monkeypatch.setattr(ttl, "datetime", Wall)
+    monkeypatch.setattr(time, "time", lambda: real() + moved[-1])
+    monkeypatch.setenv("HARCHOS_CLOCK", "0")
+    yield moved
+
+
+def test_a_clock_that_is_set_forward_ends_a_hub_which_says_so(clock: list[float]) -> None:
+    time_left = Ttl(datetime.now(UTC) + timedelta(seconds=600))
+    clock.append(3600.0)
+    assert time_left.left_s() < -2900
+    assert time_left.why().startswith(ttl.CLOCK_SET)
+    clock.append(-3600.0)
+    assert 500 < time_left.left_s() <= 600
+    over = Ttl.parse("2001-01-01T00:00:00Z")
+    assert over.why() == "the hub's time to live ended at 2001-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_what_an_agent_writes_is_in_order_however_its_clock_is_set(
+    clock: list[float], seconds: float
+) -> None:
+    keep_clock()
+    before = datetime.fromisoformat(now())
+    clock.append(seconds)
+    assert 0 <= (datetime.fromisoformat(now()) - before).total_seconds() < 60
+
+
+def test_an_agent_goes_on_when_its_log_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(sys, "stdout", AgentLog(full))
+    print("status.json: no space left on device", flush=True)
+    os.close(full)
+    print("and a log that is gone", flush=True)
+
+
+def test_a_container_that_tries_the_network_is_marked_like_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Engine, "run", lambda self, *words, **_: asked.append(words))
+    probe(Engine("podman", "podman"), Image("i", host=False), None, Identity("", "r", "r-h1", "2026-01-01"))
+    (words,) = asked
+    assert "harchos:hub=r-h1" in words
 
 
 def test_token_counters_of_all_models_are_summed() -> None:

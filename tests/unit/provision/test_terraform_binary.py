@@ -1,11 +1,13 @@
 """Which Terraform is used, and what is said when there is none that will do."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.provision import binary
 from harchos_infra.provision.binary import find_binary, terraform_environment
 from harchos_infra.settings import set_value
 
@@ -132,3 +134,24 @@ def test_the_environment_keeps_credentials_and_drops_what_changes_the_meaning(
 
     (tmp_path / "nowhere").touch()
     assert terraform_environment()["TF_CLI_CONFIG_FILE"] == str(tmp_path / "nowhere")
+
+
+def test_one_that_is_killed_as_it_is_asked_is_asked_again(tmp_path: Path) -> None:
+    path = program(tmp_path / "bin" / "terraform", "1.11.4")
+    once = tmp_path / "once"
+    path.write_text(
+        path.read_text().replace("\n", f"\n[ -e {once} ] || {{ touch {once}; kill -9 $$; }}\n", 1)
+    )
+    assert find_binary().version == (1, 11, 4)
+
+
+def test_a_disk_that_is_full_is_no_reason_to_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "bin" / "terraform", "1.11.4")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(binary, "write_private", full)
+    assert find_binary().version == (1, 11, 4)

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import controller as module
+from harchos_infra.runs import schema
 from harchos_infra.runs.controller import Controller
 from harchos_infra.runs.controller_held import Alarm
-from harchos_infra.runs.ledger import Lease, Ledger, LedgerUnwritableError
+from harchos_infra.runs.ledger import Lease, LeaseLostError, Ledger, LedgerUnwritableError
 from harchos_infra.runs.queue import Queue
 from harchos_infra.settings import set_value
 from tests.unit.runs.test_ledger import HUB, SEGMENT, values
@@ -36,6 +38,9 @@ class Shifted:
 
     def now(self) -> datetime:
         return self._at + timedelta(seconds=time.monotonic() - self._since)
+
+    def steady_s(self) -> float:
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -286,3 +291,23 @@ def test_the_next_alarm_of_a_run_is_in_real_time(changes: dict[str, Any], hours:
         **changes,
     }
     assert Alarm.of(row) == Alarm(pytest.approx(BEGUN.timestamp() + hours * 3600), starts)
+
+
+def test_a_run_lost_in_the_middle_of_a_step_and_taken_up_again_is_driven_on(world: World) -> None:
+    goes_on = threading.Event()
+
+    def does(phase: str, lease: Lease) -> float | None:
+        if lease.epoch == 2:
+            assert goes_on.wait(30)
+            raise LeaseLostError("another has it")
+        return 60.0 if lease.epoch == 3 else None
+
+    world.steps.does = does
+    world.add("r", phase="provision")
+    world.wait_for(lambda: len(world.steps.taken) == 1)
+    with world.ledger.database.write() as db:
+        db.execute(update(schema.run).values(owner=None))
+    world.wait_for(lambda: len(world.steps.taken) == 2)
+    goes_on.set()
+    world.ledger.desire("r", "stop", "enough")
+    world.wait_for(lambda: len(world.steps.taken) >= 3)

@@ -140,6 +140,17 @@ def test_a_stand_in_of_a_rehearsal_is_sent_its_secrets_by_mailbox(
     assert google.requests == []
 
 
+def test_secrets_that_an_agent_took_before_it_was_killed_are_sent_to_the_next_of_its_hub(
+    tmp_path: Path,
+) -> None:
+    run, hub = rows(tmp_path, rehearsal=True)
+    stage_hub(run, hub, [])
+    hub_box(hub).put_json("heartbeat.json", {"seq": 1})
+    hub_box(hub).delete("secrets.json")
+    stage_hub(run, hub, [])
+    assert hub_box(hub).get_json("secrets.json") == {"HF_TOKEN": VALUE}
+
+
 def test_where_the_store_refuses_no_job_is_sent(google: FakeSecretManager, tmp_path: Path) -> None:
     google.denied.add("secretmanager.versions.add")
     run, hub = rows(tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import ledger as ledger_module
 from harchos_infra.runs.ledger import LeaseLostError, Ledger
-from harchos_infra.runs.owner import new_owner
+from harchos_infra.runs.owner import is_live, new_owner
 
 SEGMENT = {
     "provider": "aws",
@@ -292,3 +292,9 @@ def test_runs_of_before_keep_their_history_and_the_losers_of_their_plans(tmp_pat
     assert ledger.plan("a-1") == {"rejected": [{"reason": "gpu"}]}
     (event,) = ledger.events("a-1")
     assert (event["run"], event["detail"], event["recurrence"]) == ("a-1", "wait", None)
+
+
+def test_an_owner_elsewhere_is_not_alive_for_hours_because_the_clock_was_set_back() -> None:
+    assert is_live("elsewhere:1:2", until=1015.0, now=1000.0)
+    assert not is_live("elsewhere:1:2", until=1015.0, now=1000.0 - 6 * 3600)
+    assert is_live(new_owner(), until=1015.0, now=1000.0 - 6 * 3600)

@@ -6,8 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from harchos_infra.runs import owners
+from harchos_infra.runs import owners, schema
 from harchos_infra.runs import queue as queue_module
 from harchos_infra.runs.ledger import Lease, LeaseLostError, Ledger
 from harchos_infra.runs.queue import Queue
@@ -53,6 +54,15 @@ def test_one_sign_of_life_keeps_every_run_and_its_absence_loses_them(
     assert len(claim(ledger, "second")) == 3
     with pytest.raises(LeaseLostError):
         ledger.update_run(Lease("a-0", "first", 2), phase="run")
+
+
+def test_a_clock_that_is_set_forward_makes_no_controller_take_its_own_runs_again(ledger: Ledger) -> None:
+    add(ledger, "a-1")
+    assert claim(ledger, "me") == ["a-1"]
+    with ledger.database.write() as db:
+        db.execute(update(schema.owner).values(until=schema.owner.c.until - 3600))
+    assert claim(ledger, "me") == []
+    assert ledger.run("a-1")["epoch"] == 2
 
 
 def test_a_controller_is_told_of_wishes_for_its_own_runs_only(ledger: Ledger) -> None:

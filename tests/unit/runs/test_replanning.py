@@ -56,12 +56,16 @@ class Grid(SmallSignal):
 
 @dataclass
 class Stepped:
-    """A clock that a test sets."""
+    """A clock that a test sets; `wrong_by` is how far its hands were moved while no time passed."""
 
     at: datetime = MIDNIGHT
+    wrong_by: timedelta = timedelta()
 
     def now(self) -> datetime:
-        return self.at
+        return self.at + self.wrong_by
+
+    def steady_s(self) -> float:
+        return self.at.timestamp()
 
     def sleep(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)

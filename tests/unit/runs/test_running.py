@@ -11,10 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from harchos_infra.clouds.cloud import Resource
+from harchos_infra.clouds.local import LocalCloud
 from harchos_infra.hub.mailbox import Mailbox
+from harchos_infra.hub.ttl import CLOCK_SET
 from harchos_infra.planner.measured import Calibration
 from harchos_infra.provision.failure import Code, ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
+from harchos_infra.runs.calibration import lifetime
 from harchos_infra.runs.catalog import catalog_for
 from harchos_infra.runs.mailboxes import local_root
 from harchos_infra.runs.replan import begun_workload
@@ -203,12 +207,75 @@ def test_a_lost_hub_of_a_job_without_checkpoints_ends_its_run(begin: Begin) -> N
     assert (row["phase"], row["outcome"]) == ("destroy", "failed")
 
 
+def test_a_container_that_is_on_its_engines_books_alone_does_not_keep_a_hub_alive(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(34.9)
+    left = [
+        Resource(
+            "local", "container", "podman:c1", job.run.lease.run, f"{job.run.lease.run}-h1", None, "", None
+        )
+    ]
+    monkeypatch.setattr(LocalCloud, "list", lambda *_, **__: left)
+    assert job.run.step(34.9 + 10 / 3600)["interruption"] == "lost"
+
+
 def test_a_hub_whose_clock_is_hours_off_is_not_taken_for_lost(begin: Begin) -> None:
     job = Running(begin(), 24.0)
     for minute in range(3):
         job.run.clock.at = MIDNIGHT - 5 * HOUR
         job.says("running")
         assert job.run.step(30 + minute / 60)["phase"] == "run"
+
+
+@pytest.mark.parametrize("hours", [-6, 6])
+def test_a_hub_is_not_taken_for_lost_because_the_clock_here_was_set(begin: Begin, hours: int) -> None:
+    job = Running(begin(), 24.0)
+    job.step(30.0)
+    job.run.clock.wrong_by = hours * HOUR
+    assert job.run.step(30.0)["phase"] == "run"
+    job.run.clock.wrong_by = timedelta()
+    assert job.run.step(35.0)["phase"] == "destroy"
+
+
+def test_a_hub_that_is_over_its_time_by_the_clock_here_alone_is_no_end_of_its_run(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.0)
+    job.run.clock.wrong_by = 2000 * HOUR
+    row = job.run.step(30.0)
+    assert (row["phase"], row["outcome"], row["interruption"]) == ("destroy", None, "lost")
+
+
+def test_a_hub_that_ends_because_its_clock_was_set_forward_is_lost_not_expired(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    job.step(30.0)
+    job.says("expired", reason=f"{CLOCK_SET}, 7000 s before the hub's time to live ended")
+    row = job.run.step(30.1)
+    assert (row["outcome"], row["interruption"]) == (None, "lost")
+
+
+def test_hubs_follow_each_other_by_number_though_the_clock_was_set_back(begin: Begin) -> None:
+    job = Running(begin(**PAUSABLE), 24.0)
+    run, name = job.run, job.run.lease.run
+    first = dict(run.ledger.hubs(name)[0])
+    del first["run"]
+    for number in range(2, 12):
+        made = {**first, "hub": f"{name}-h{number}", "created_at": first["created_at"] - 3600 * number}
+        run.ledger.intend_hub(run.lease, made, ("hub", ""))
+    hubs = [hub["hub"] for hub in run.ledger.hubs(name)]
+    assert hubs == [f"{name}-h{number}" for number in range(1, 12)]
+
+
+def test_a_hub_was_there_while_it_was_metered_whatever_the_clock_showed_as_it_came_and_went() -> None:
+    metered = [{"at": 1000.0, "seconds": 5.0}, {"at": 1005.0, "seconds": 5.0}]
+    set_back = {"created_at": 4600.0, "gone_at": 4600.0}
+    assert lifetime(set_back, metered) == {"created_at": 995.0, "gone_at": 4600.0}
+    assert lifetime({"created_at": 990.0, "gone_at": 990.0}, metered) == {
+        "created_at": 990.0,
+        "gone_at": 1005.0,
+    }
+    assert lifetime(set_back, []) == set_back
 
 
 def test_a_stop_is_stronger_than_the_segments_end(begin: Begin) -> None:
