@@ -14,6 +14,7 @@ from harchos_infra.hub.files import Item as File
 from harchos_infra.hub.items import Item, Record, Records, assigned, object_name, read_records
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.patience import Patience
+from harchos_infra.hub.runner import JobLostError
 
 _LOOK_S = 0.25
 _LOOK_REMOTE_S = 2.0
@@ -94,13 +95,19 @@ class ItemLoop:
         for attempt in range(1, self._attempts + 1):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            ending = self._once(attempt, environment)
-            if ending is not None:
-                return ending
-            code = self._board.status.exit_code
-            if code == 0 or attempt == self._attempts:
-                break
-            self._say(f"item {item.name}: attempt {attempt} of {self._attempts} failed; starting again")
+            failure = "failed"
+            try:
+                ending = self._once(attempt, environment)
+                if ending is not None:
+                    return ending
+                code = self._board.status.exit_code
+                if code == 0 or attempt == self._attempts:
+                    break
+            except JobLostError as error:
+                if attempt == self._attempts or self._endings.now():
+                    raise
+                failure = str(error)
+            self._say(f"item {item.name}: attempt {attempt} of {self._attempts}: {failure}; starting again")
         if code != 0:
             self._say(f"item {item.name} failed with exit code {code}")
         record = Record(item.index, code, attempt, self._stored(item, folder) if code == 0 else ())
