@@ -14,6 +14,7 @@ from harchos_infra.hub.files import Item as File
 from harchos_infra.hub.items import Item, Record, Records, assigned, object_name, read_records
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.patience import Patience
+from harchos_infra.hub.runner import JobLostError
 
 _LOOK_S = 0.25
 _LOOK_REMOTE_S = 2.0
@@ -76,7 +77,7 @@ class ItemLoop:
             self._count(ended)
 
     def _count(self, ended: dict[int, bool]) -> None:
-        self._board.change(units={UNIT: float(sum(ended.values()))})
+        self._board.change(units={UNIT: float(sum(ended.values()))}, item=None)
 
     def _next(self, ended: dict[int, bool]) -> tuple[Item | None, bool]:
         """Return the first item that is to do, and whether there will be no other ones."""
@@ -90,16 +91,23 @@ class ItemLoop:
             "HARCHOS_ITEM_INDEX": str(item.index),
             "HARCHOS_OUTPUT_DIR": f"{self._inside}/{item.name}",
         }
+        self._board.change(item=item.name)
         for attempt in range(1, self._attempts + 1):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            ending = self._once(attempt, environment)
-            if ending is not None:
-                return ending
-            code = self._board.status.exit_code
-            if code == 0 or attempt == self._attempts:
-                break
-            self._say(f"item {item.name}: attempt {attempt} of {self._attempts} failed; starting again")
+            failure = "failed"
+            try:
+                ending = self._once(attempt, environment)
+                if ending is not None:
+                    return ending
+                code = self._board.status.exit_code
+                if code == 0 or attempt == self._attempts:
+                    break
+            except JobLostError as error:
+                if attempt == self._attempts or self._endings.now():
+                    raise
+                failure = str(error)
+            self._say(f"item {item.name}: attempt {attempt} of {self._attempts}: {failure}; starting again")
         if code != 0:
             self._say(f"item {item.name} failed with exit code {code}")
         record = Record(item.index, code, attempt, self._stored(item, folder) if code == 0 else ())

@@ -46,6 +46,8 @@ class Status:
     reason: str | None = None
     endpoint: str | None = None
     attempt: int = 0
+    item: str | None = None
+    """Of a queue: the item that is being done."""
     units: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

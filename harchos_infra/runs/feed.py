@@ -83,8 +83,12 @@ class Feed:
             return {}
         for hub in hubs:
             if self._items.assigned(hub["hub"]):
-                self._take(lease, hub, hub_box(hub))
-                back = self._items.give_back(lease, hub["hub"])
+                box = hub_box(hub)
+                self._take(lease, hub, box)
+                suspect = (box.get_json("status.json") or {}).get("item")
+                back = self._items.give_back(
+                    lease, hub["hub"], suspect if run["interruption"] == "lost" else None
+                )
                 if back:
                     self._ledger.update_run(
                         lease, events=[("items", f"{back} of {hub['hub']} back to the queue")]

@@ -22,6 +22,9 @@ from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 
 WAITING, ASSIGNED, DONE, FAILED = "waiting", "assigned", "done", "failed"
 
+MOST_LOST = 3
+"""Hubs that may be lost while they do one item."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -165,12 +168,20 @@ class Items:
         with self._ledger.writing(lease) as db:
             return sum(_ended(db, (t.c.hub == hub) & (t.c.index == row[0]), row) for row in rows)
 
-    def give_back(self, lease: Lease, hub: str) -> int:
-        """Let what a hub that is gone has not recorded wait again; return how many items."""
+    def give_back(self, lease: Lease, hub: str, suspect: str | None = None) -> int:
+        """Let what a hub that is gone has not recorded wait again; return how many items.
+
+        `suspect`: the item that the hub did when it was lost. One that was lost with `MOST_LOST` hubs is
+        taken for their end, and is failed.
+        """
         t = schema.item
+        mine = (t.c.hub == hub) & (t.c.state == ASSIGNED)
         with self._ledger.writing(lease) as db:
-            back = update(t).where(t.c.hub == hub, t.c.state == ASSIGNED)
-            return int(db.execute(back.values(state=WAITING, run=None, hub=None)).rowcount)
+            with_it = mine & (t.c.name == suspect)
+            db.execute(update(t).where(with_it).values(attempts=t.c.attempts + 1))
+            db.execute(update(t).where(with_it & (t.c.attempts >= MOST_LOST)).values(state=FAILED))
+            back = update(t).where(mine).values(state=WAITING, run=None, hub=None)
+            return int(db.execute(back).rowcount)
 
     def _of(self, hub: str, state: ColumnElement[bool]) -> list[Item]:
         t = schema.item

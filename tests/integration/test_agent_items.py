@@ -85,6 +85,7 @@ def test_an_item_that_is_ended_before_it_is_done_counts_for_nothing(hub: Hub) ->
     hub.start()
     hub.wait_log("begun")
     hub.mailbox.put_json("control.json", {"want": "stop", "reason": "enough"})
+    assert hub.status()["item"] == "c"
     assert hub.wait_end()["phase"] == "stopped"
     assert records(hub) == []
 

@@ -66,3 +66,14 @@ def test_a_stopped_batch_goes_on_where_it_was(tmp_path: Path) -> None:
     skipped = int(printed.split(" skipped")[0].rsplit(" ", 1)[1])
     assert skipped >= first
     assert "0 failed" in printed
+
+
+def test_the_items_of_monte_carlo_are_merged_from_their_own_folders(tmp_path: Path) -> None:
+    hub = Hub.at(tmp_path, "batch/monte-carlo")
+    for item in ("0", "1", "2"):
+        folder = str(hub.outputs / item)
+        command = ["python3", "estimate.py", "--points", "2000"]
+        assert hub.run(command, HARCHOS_ITEM_INDEX=item, HARCHOS_OUTPUT_DIR=folder) == (0, "")
+    code, printed = hub.run(["python3", "estimate.py", "--merge", str(hub.outputs)])
+    assert (code, printed.partition(":")[0]) == (0, "3 items")
+    assert abs(float(printed.split()[4]) - 3.14) < 0.2

@@ -143,6 +143,27 @@ def test_items_of_a_hub_that_is_gone_come_back_but_for_what_it_recorded_last(que
     ]
 
 
+def test_an_item_that_three_hubs_are_lost_with_is_failed(ledger: Ledger) -> None:
+    queue = Queue(ledger, items=2)
+    queue.box().put_json("status.json", {"phase": "running", "item": "item1"})
+    queue.ledger.update_run(queue.leases[0], interruption="lost")
+    for lost in range(1, 4):
+        assert indices(queue.step()) == [0, 1]
+        queue.settle()
+        assert queue.counts() == (Counts(waiting=2) if lost < 3 else Counts(waiting=1, failed=1))
+        queue.box().delete("items.json")
+
+
+def test_an_item_that_a_stop_ended_is_no_suspect(ledger: Ledger) -> None:
+    queue = Queue(ledger, items=2)
+    queue.box().put_json("status.json", {"phase": "stopped", "item": "item1"})
+    for _ in range(3):
+        queue.step()
+        queue.settle()
+        queue.box().delete("items.json")
+    assert queue.counts() == Counts(waiting=2)
+
+
 def test_a_record_that_comes_when_the_item_was_given_away_counts_for_nothing(queue: Queue) -> None:
     queue.step(0)
     queue.settle(0)
