@@ -29,7 +29,7 @@ rehearse: setup
 	scripts/rehearse.sh
 
 test: lint types imports
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
