@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from harchos_infra.hub.status import now
+
 CLOCK_SET = "the machine's clock was set forward"
 """How the reason begins of a hub that ended because its wall clock jumped past its end."""
 _JUMP_S = 1.0
@@ -13,13 +15,15 @@ _JUMP_S = 1.0
 class Ttl:
     """Ends at `expires` of the wall clock, or when as much time has passed as was left at the start.
 
-    The second holds when the wall clock is set back; the boot-time clock runs on while a machine sleeps. A
-    wall clock that is set forward ends the hub, too: it may have been wrong before.
+    The start is that of the agent, by the clock that it kept. The second end holds when the wall clock is set
+    back; the boot-time clock runs on while a machine sleeps. A wall clock that is set forward ends the hub,
+    too: it may have been wrong before.
     """
 
     def __init__(self, expires: datetime) -> None:
         self.expires = expires
-        self._until = time.clock_gettime(time.CLOCK_BOOTTIME) + (expires - datetime.now(UTC)).total_seconds()
+        left_s = (expires - datetime.fromisoformat(now())).total_seconds()
+        self._until = time.clock_gettime(time.CLOCK_BOOTTIME) + left_s
 
     @classmethod
     def parse(cls, text: str) -> Ttl:

@@ -90,7 +90,11 @@ class Worker:
         heartbeat.close(_CLOSE_S)
 
     def _carry_out(self) -> tuple[str, str | None]:
-        job = Job.parse(self._wait_for_job())
+        document = self._wait_for_job()
+        ending = self._endings.now()
+        if document is None and ending is not None:
+            return ending.phase, ending.reason
+        job = Job.parse(document)
         secrets = self._take_secrets(job)
         self._board.mask = Mask(
             value for name in job.secret_names if (value := secrets.get(name) or job.env.get(name))
@@ -178,6 +182,7 @@ class Worker:
         return loop.run()
 
     def _wait_for_job(self) -> Any:
+        """Return the job's document; None where the hub is to end before it is there."""
         until: float | None = None
         while not self._endings.now() and (until is None or time.monotonic() < until):
             document = self._patience.insist(lambda: self._mailbox.get_json("job.json"))
@@ -185,6 +190,8 @@ class Worker:
                 return document
             until = until or time.monotonic() + _JOB_WAIT_S
             time.sleep(0.2)
+        if self._endings.now():
+            return None
         raise JobError(f"there is no job.json in {self._mailbox.url} for hub {self._identity.hub}")
 
     def _take_secrets(self, job: Job) -> dict[str, str]:

@@ -178,6 +178,12 @@ def test_the_time_to_live_ends_the_hub(hub: Hub) -> None:
     hub.wait(lambda: not survivors(hub.hub), "the end of the hub")
 
 
+def test_a_hub_whose_time_is_over_before_it_has_a_job_has_expired_not_failed(hub: Hub) -> None:
+    hub.start(ttl_s=1.0)
+    status = hub.wait_end()
+    assert (status["phase"], "time to live ended" in status["reason"]) == ("expired", True)
+
+
 def test_a_secret_reaches_the_job_and_neither_log_status_nor_mailbox(hub: Hub) -> None:
     secret = "p4ss-w0rd-\u00e9"
     hub.mailbox.put_json("secrets.json", {"TOKEN": secret})

@@ -53,6 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     monkeypatch.setattr(ttl, "datetime", Wall)
     monkeypatch.setattr(time, "time", lambda: real() + moved[-1])
     monkeypatch.setenv("HARCHOS_CLOCK", "0")
+    keep_clock()
     yield moved
 
 
@@ -65,6 +66,15 @@ def test_a_clock_that_is_set_forward_ends_a_hub_which_says_so(clock: list[float]
     assert 500 < time_left.left_s() <= 600
     over = Ttl.parse("2001-01-01T00:00:00Z")
     assert over.why() == "the hub's time to live ended at 2001-01-01T00:00:00+00:00"
+
+
+def test_a_clock_that_was_set_forward_as_the_agent_began_is_not_the_end_of_its_time(
+    clock: list[float],
+) -> None:
+    expires = datetime.now(UTC) + timedelta(seconds=600)
+    clock.append(3600.0)
+    assert Ttl(expires).left_s() < -2900
+    assert Ttl(expires).why().startswith(ttl.CLOCK_SET)
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
