@@ -24,11 +24,16 @@ def keep_clock() -> None:
     os.environ[_STARTED] = repr(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-def now() -> str:
-    """Return the time in UTC, as every object in the mailbox has it."""
+def kept_time() -> datetime:
+    """Return the time by the clock that was kept, else by the wall clock."""
     started = os.environ.get(_STARTED)
     at = time.time() if started is None else float(started) + time.clock_gettime(time.CLOCK_BOOTTIME)
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(at, UTC)
+
+
+def now() -> str:
+    """Return the time in UTC, as every object in the mailbox has it."""
+    return kept_time().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from harchos_infra.hub.status import now
+from harchos_infra.hub.status import kept_time
 
 CLOCK_SET = "the machine's clock was set forward"
 """How the reason begins of a hub that ended because its wall clock jumped past its end."""
@@ -22,7 +22,7 @@ class Ttl:
 
     def __init__(self, expires: datetime) -> None:
         self.expires = expires
-        left_s = (expires - datetime.fromisoformat(now())).total_seconds()
+        left_s = (expires - kept_time()).total_seconds()
         self._until = time.clock_gettime(time.CLOCK_BOOTTIME) + left_s
 
     @classmethod
