@@ -169,13 +169,14 @@ class Items:
             return sum(_ended(db, (t.c.hub == hub) & (t.c.index == row[0]), row) for row in rows)
 
     def give_back(self, lease: Lease, hub: str, suspect: str | None = None) -> int:
-        """Let what a hub that is gone has not recorded wait again; return how many items.
+        """Let what a hub has not recorded wait again if it is gone; return how many items.
 
         `suspect`: the item that the hub did when it was lost. One that was lost with `MOST_LOST` hubs is
         taken for their end, and is failed.
         """
-        t = schema.item
-        mine = (t.c.hub == hub) & (t.c.state == ASSIGNED)
+        t, h = schema.item, schema.hub
+        gone = select(h.c.hub).where(h.c.hub == hub, h.c.gone_at.is_not(None))
+        mine = t.c.hub.in_(gone) & (t.c.state == ASSIGNED)
         with self._ledger.writing(lease) as db:
             with_it = mine & (t.c.name == suspect)
             db.execute(update(t).where(with_it).values(attempts=t.c.attempts + 1))

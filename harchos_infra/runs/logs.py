@@ -59,11 +59,28 @@ class LogTail:
         chunks.append(prefixed(text, node, nodes))
 
 
+class MarkedTail:
+    """One of several runs' logs: each line begins with a mark, and comes when it is whole."""
+
+    def __init__(self, tail: LogTail, mark: str) -> None:
+        self._tail, self._mark = tail, mark.encode()
+        self._begun = b""
+
+    def read(self, *, is_over: bool) -> bytes:
+        """Return what has been written since the last call; `is_over`: no line goes on."""
+        text = self._begun + self._tail.read()
+        whole, newline, self._begun = (text, b"", b"") if is_over else text.rpartition(b"\n")
+        return marked(whole + newline, self._mark)
+
+
 def prefixed(text: bytes, node: int, nodes: int) -> bytes:
     """Return a node's log with its mark before each line; as it is where there is only one node."""
-    if nodes == 1:
-        return text
+    return text if nodes == 1 else marked(text, b"[n%d] " % node)
+
+
+def marked(text: bytes, mark: bytes) -> bytes:
+    """Return whole lines, each with a mark before it."""
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):
         lines[-1] += b"\n"
-    return b"".join(b"[n%d] " % node + line for line in lines)
+    return b"".join(mark + line for line in lines)

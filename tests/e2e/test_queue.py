@@ -9,6 +9,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Road
 
 ITEMS = 10
@@ -18,7 +20,7 @@ def test_every_item_of_a_queue_is_done_once_although_a_hub_is_lost(road: Road) -
     log = road.work / "begun.txt"
     command = (
         f'echo "begun $HARCHOS_ITEM $HARCHOS_HUB" >> {log}; sleep 1; '
-        f'echo "$HARCHOS_ITEM_INDEX by $HARCHOS_HUB" > "$HARCHOS_OUTPUT_DIR/result"'
+        f'echo "$HARCHOS_ITEM_INDEX by $HARCHOS_HUB" > "$HARCHOS_OUTPUT_DIR/result"; echo did'
     )
     workload = road.workload(command, name="queue", items={"count": ITEMS, "maxHubs": 2})
     apply = road.start("apply", workload, "--yes")
@@ -48,6 +50,10 @@ def test_every_item_of_a_queue_is_done_once_although_a_hub_is_lost(road: Road) -
     hubs = [hub for run in report["runs"] for hub in run["hubs"]]
     by = Counter(path.read_text().split()[2] for path in results)
     assert set(by) <= {hub["hub"] for hub in hubs}
-    assert report["sum"]["energyKwh"] == sum(run["realised"]["energyKwh"] for run in report["runs"])
+    energy_kwh = sum(run["realised"]["energyKwh"] for run in report["runs"])
+    assert report["sum"]["energyKwh"] == pytest.approx(energy_kwh)
+    marks = {f"[{hub.rpartition('-h')[0].rpartition('-')[2]}]" for hub in by}
+    logs = road.harchos("logs", queue["queue"]).stdout
+    assert {line.split()[0] for line in logs.splitlines() if line.endswith(" did")} == marks
     assert report["sum"]["gco2ePerItem"] > 0
     assert road.left() == []

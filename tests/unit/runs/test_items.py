@@ -52,6 +52,9 @@ class Queue:
         return assigned(box)
 
     def settle(self, number: int = 0) -> dict[str, Any]:
+        """Let the hub be gone, and settle its items."""
+        gone_at = NOW.timestamp()
+        self.ledger.update_hub(self.leases[number], self.hub(number)["hub"], state="gone", gone_at=gone_at)
         return self.feed.settle(self.leases[number], self.run(number), [self.hub(number)])
 
     def says(self, *indices: int, number: int = 0, code: int = 0) -> None:
@@ -90,6 +93,12 @@ def test_two_owners_who_ask_at_once_never_get_the_same_item(ledger: Ledger) -> N
     assert mine & theirs == set()
     assert queue.counts().assigned == len(mine) + len(theirs)
     assert mine | theirs <= set(range(20))
+
+
+def test_nothing_comes_back_from_a_hub_that_lives(queue: Queue) -> None:
+    queue.step()
+    assert queue.items.give_back(queue.leases[0], queue.hub()["hub"]) == 0
+    assert queue.counts().assigned == 2
 
 
 def test_a_stale_owner_gives_nothing(queue: Queue) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.runs.ledger import Lease, Ledger
-from harchos_infra.runs.logs import LogTail
+from harchos_infra.runs.logs import LogTail, MarkedTail
 from harchos_infra.runs.mailboxes import local_root
 from tests.unit.runs.test_ledger import HUB, PLAN, values
 
@@ -45,3 +45,15 @@ def test_the_next_hub_may_have_other_nodes(ledger: Ledger) -> None:
     both = hub(ledger, lease, "a-1-h2", 2)
     both[1].put("logs/00000001.log", b"not any more\n")
     assert tail.read() == b"still\n[n1] not any more\n"
+
+
+def test_lines_of_several_runs_are_marked_when_they_are_whole(ledger: Ledger) -> None:
+    lease = ledger.add_run(values(), PLAN, owner="first")
+    (box,) = hub(ledger, lease, "a-1-h1", 1)
+    tail = MarkedTail(LogTail(ledger, lease.run), "[1] ")
+    box.put("logs/00000001.log", b"one\ntw")
+    assert tail.read(is_over=False) == b"[1] one\n"
+    box.put("logs/00000002.log", b"o\nthree")
+    assert tail.read(is_over=False) == b"[1] two\n"
+    assert tail.read(is_over=True) == b"[1] three\n"
+    assert tail.read(is_over=True) == b""
