@@ -67,7 +67,7 @@ _TERRAFORM = (
     _refusal(
         "agent",
         None,
-        r"the agent (?:died|did not start)",
+        r"the agent (?:died|did not start)|local-exec provisioner error: .*signal: killed",
         "the hub's agent ended before it gave a sign of life",
         "see agent.log beside {workspace}",
         elsewhere=False,

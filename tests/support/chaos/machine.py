@@ -69,7 +69,7 @@ class Machine:
         """Return in words all that should be gone when the runs of this home have ended."""
         left = [f"process {p.pid}: {' '.join(p.words)[:90]}" for p in self.processes()]
         for run in sorted(self.runs()):
-            left += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/harchos/{run}-h*")]
+            left += [f"cgroup {path}" for path in _cgroups(run)]
             left += [f"container {container}" for container in _containers(run)]
         for state in (self._home / "hubs").glob("*/terraform/terraform.tfstate"):
             text = state.read_text()
@@ -116,6 +116,12 @@ def agents(processes: Iterable[Proc]) -> Counter[str]:
 def hubs_alive(processes: Iterable[Proc]) -> set[str]:
     """Return the hubs that have processes."""
     return {process.hub for process in processes if process.hub}
+
+
+def _cgroups(run: str) -> list[Path]:
+    """Return a run's cgroups; others come and go meanwhile."""
+    places = (Path(place) for place, _, _ in os.walk("/sys/fs/cgroup"))
+    return [path for path in places if path.parent.name == "harchos" and path.name.startswith(f"{run}-h")]
 
 
 def _containers(run: str) -> list[str]:

@@ -88,6 +88,7 @@ def test_a_quota_of_google_is_named() -> None:
         ("terraform apply was killed by signal 9", "crash"),
         ("Error running command '60': exit status 1. Output: error: the agent died: no heartbeat", "agent"),
         ("exit status 1. Output: error: the agent did not start:", "agent"),
+        ("agent: local-exec provisioner error: Error running command '2026': signal: killed.", "agent"),
         ("terraform apply did not end within 900 s", "timeout"),
         ("/srv is in use by another Terraform or harchos (pid 7)", "state-locked"),
         ("creating EC2 VPC: VpcLimitExceeded: The maximum number of VPCs has been reached.", "quota"),
