@@ -119,8 +119,9 @@ class Road:
         """Return everything of this home's runs that is still on the machine."""
         mine = [path.name for path in (self.home / "mailbox").glob("*")]
         left = [f"process {pid}" for pid in self.marked()]
+        cgroups = [Path(path) for path, _, _ in os.walk("/sys/fs/cgroup")]
         for run in mine:
-            left += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/harchos/{run}-h*")]
+            left += [str(p) for p in cgroups if p.parent.name == "harchos" and p.name.startswith(f"{run}-h")]
             if self.engine != "none":
                 listed = subprocess.run(
                     [self.engine, "ps", "-aq", "--filter", f"label=harchos:run={run}"],

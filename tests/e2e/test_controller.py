@@ -245,9 +245,12 @@ def test_an_ended_run_is_retried_from_its_staged_job(road: Road, controller: Sta
     controller()
     (road.work / "files").mkdir()
     (road.work / "files" / "word.txt").write_text("hello\n")
-    file = road.workload("cat word.txt > $HARCHOS_OUTPUT_DIR/word.txt", workdir="files")
+    go = road.work / "go"
+    waits = f"while [ ! -e {go} ]; do sleep 0.1; done"
+    file = road.workload(f"{waits}; cat word.txt > $HARCHOS_OUTPUT_DIR/word.txt", workdir="files")
     run = detach(road, file)
     assert "has not ended" in road.harchos("retry", run).stderr
+    go.touch()
     road.wait_for(lambda: rows(road)[run]["phase"] == "done")
     (road.work / "files" / "word.txt").write_text("other\n")
     file.unlink()

@@ -35,7 +35,7 @@ class PostgresServer:
         self._directory, self._binaries = directory, binaries
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -k {self._directory} -c fsync=off -c max_connections=60"
+        options = f"-c listen_addresses='' -k {self._directory} -c fsync=off -c max_connections=400"
         self._pg_ctl("-w", "-l", str(self._directory / "log"), "-o", options, "start")
 
     def stop(self) -> None:

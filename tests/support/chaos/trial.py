@@ -341,7 +341,10 @@ class Trial:
             places = [self._desk]
             if fault.kind == "clock of the hub":
                 places = sorted(self._home.glob("hubs/*/machine"), key=lambda p: (len(str(p)), p))[-1:]
-            return WrongClock(places[0] / CLOCK, fault.shift_s, fault.lasts_s) if places else None
+            try:
+                return WrongClock(places[0] / CLOCK, fault.shift_s, fault.lasts_s) if places else None
+            except OSError:  # the disk is full, or the hub has just gone
+                return None
         row = self._row()
         return None if row is None else Unreachable(self._home / "mailbox" / row["id"], fault.lasts_s)
 
