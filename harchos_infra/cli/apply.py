@@ -161,20 +161,21 @@ def _recur(
     _, replaced = recurrence.begin(ledger.database, beginning, clock=RealClock())
     place = ", in place of what it was" if replaced else ""
     typer.echo(f"{name} recurs{place}: harchos status, harchos events {name}, harchos cancel {name}")
-    _say_controllers(ledger, "nothing happens at its ticks until one is: start `harchos controller`")
+    say_controllers(ledger, "nothing happens at its ticks until one is: start `harchos controller`")
 
 
 def say_detached(ledger: Ledger, run: str) -> None:
     """Say how to watch a run that is left to a controller, and whether one is there."""
     typer.echo(f"run {run} detached: harchos status --watch {run}, harchos logs -f {run}")
-    _say_controllers(
+    say_controllers(
         ledger,
         "nothing happens to the run until one is: start `harchos controller`, or go on here with "
         f"`harchos resume {run}`",
     )
 
 
-def _say_controllers(ledger: Ledger, without: str) -> None:
+def say_controllers(ledger: Ledger, without: str) -> None:
+    """Say which controllers live; where none does, what comes of that: `without`."""
     from harchos_infra.runs.owners import controllers
 
     live = controllers(ledger.database)

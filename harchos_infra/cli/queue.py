@@ -57,20 +57,17 @@ def follow_queue(ledger: Ledger, leases: Sequence[Lease]) -> int:
 
 def say_detached_queue(ledger: Ledger, leases: Sequence[Lease]) -> None:
     """Say how to watch a queue that is left to a controller, and whether one is there."""
-    from harchos_infra.runs.owners import controllers
+    from harchos_infra.cli.apply import say_controllers
 
     queue = ledger.run(leases[0].run)["queue"]
     typer.echo(f"queue {queue} detached: harchos status --watch {queue}")
     for lease in leases:
         note(f"run {lease.run}: harchos logs -f {lease.run}")
-    live = controllers(ledger.database)
-    if live:
-        note(f"controller: {', '.join(owner.place for owner in live)}")
-    else:
-        note(
-            "no controller is running, and nothing happens to the queue until one is: start "
-            f"`harchos controller`, or go on here with `harchos resume {queue}`"
-        )
+    say_controllers(
+        ledger,
+        "nothing happens to the queue until one is: start `harchos controller`, or go on here with "
+        f"`harchos resume {queue}`",
+    )
 
 
 def claim_queue(ledger: Ledger, queue: str, owner: str, *, but: str | None = None) -> list[Lease]:

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harchos_infra.hub.files import ChangingError, DamagedError, Item, Uploads, download, regular_files
+from harchos_infra.hub.files import (
+    ChangingError,
+    DamagedError,
+    Item,
+    Uploads,
+    download,
+    regular_files,
+    while_it_changes,
+)
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.nodes import node_box
 from harchos_infra.hub.status import now
@@ -25,8 +32,6 @@ SCHEMA = "harchos.checkpoint/1"
 NEWEST = "checkpoints.json"
 KEPT = 2
 """Generations that are kept."""
-_ATTEMPTS = 5
-_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +129,7 @@ class Checkpoints:
         A file that changes meanwhile makes it start again; after MailboxError the next call goes on where
         this one was. Raises ChangingError, MailboxError, OSError.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._upload()
-            except (ChangingError, FileNotFoundError):
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(_PAUSE_S * attempt)
-        raise AssertionError("unreachable")
+        return while_it_changes(self._upload)
 
     def _upload(self) -> int | None:
         signature = self._signature()

@@ -6,13 +6,18 @@ import errno
 import hashlib
 import os
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harchos_infra.hub.mailbox import Mailbox, can_hold
 
 _BLOCK_BYTES = 1 << 20
+_ATTEMPTS = 5
+_PAUSE_S = 0.2
+_T = TypeVar("_T")
 
 
 class ChangingError(Exception):
@@ -21,6 +26,16 @@ class ChangingError(Exception):
 
 class DamagedError(Exception):
     """What lies in the mailbox is not what its manifest says, and will not be later; says what."""
+
+
+def while_it_changes(upload: Callable[[], _T]) -> _T:
+    """Upload a directory, a few times where a file of it changes meanwhile; then raises what it raised."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return upload()
+        except (ChangingError, FileNotFoundError):
+            time.sleep(_PAUSE_S * attempt)
+    return upload()
 
 
 def disk_is_full(error: BaseException | None) -> bool:

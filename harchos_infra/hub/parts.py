@@ -8,7 +8,6 @@ counts.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,13 +21,10 @@ from harchos_infra.hub.checkpoints import (
     restore,
     started,
 )
-from harchos_infra.hub.files import ChangingError, DamagedError, Uploads
+from harchos_infra.hub.files import ChangingError, DamagedError, Uploads, while_it_changes
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.nodes import node_box, node_boxes
 from harchos_infra.hub.union import Share, Signature, Written, united
-
-_ATTEMPTS = 5
-_PAUSE_S = 0.2
 
 
 class Parts:
@@ -63,14 +59,7 @@ class Parts:
         None where there is nothing. A file that changes meanwhile makes it start again. Raises ChangingError,
         MailboxError, OSError.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._upload()
-            except (ChangingError, FileNotFoundError):
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(_PAUSE_S * attempt)
-        raise AssertionError("unreachable")
+        return while_it_changes(self._upload)
 
     def _upload(self) -> int | None:
         written = self._share.written()

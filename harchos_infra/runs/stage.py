@@ -97,14 +97,14 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
     have died since it took the secrets, and the next one looks for them. A hub on a cloud gets the agent,
     too, and references to its secrets, which go to the store there. Raises MailboxError, HarchosError.
     """
-    box, source, boxes = hub_box(hub), job_box(run["id"]), node_boxes_of(hub)
+    source, boxes = job_box(run["id"]), node_boxes_of(hub)
     secrets = source.get(_SECRETS)
     rented = is_rented(run, hub["place"])
     if secrets is not None and not rented:
         for node in boxes:
             node.put(_SECRETS, secrets)
     silent = [node for node in boxes if not node.exists("heartbeat.json")]
-    resumed = _hand_over(box, before) if not box.exists("heartbeat.json") else ""
+    resumed = _hand_over(boxes[0], before) if boxes[0] in silent else ""
     if not silent:
         return resumed
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harchos_infra.cli.main import main
+from harchos_infra.hub.package import build_agent
 from support.command import Document, Harchos
 from support.object_stores import Services, Store, bucket
 
@@ -27,6 +28,12 @@ spec:
   command: "true"
   duration: 2h
 """
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agent as hubs get it."""
+    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from harchos_infra.hub.package import build_agent
 from support.agent import Hub
 from support.machine import processes_of, survivors
 
@@ -28,11 +27,6 @@ pytestmark = [
     pytest.mark.container,
     pytest.mark.skipif(not ENGINES, reason="neither podman nor docker answers on this machine"),
 ]
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture

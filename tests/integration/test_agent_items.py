@@ -9,16 +9,10 @@ from pathlib import Path
 import pytest
 
 from harchos_infra.hub.items import Assignment, Item, Record, assign, read_records
-from harchos_infra.hub.package import build_agent
 from support.agent import Hub
 from support.machine import survivors
 
 ITEMS = (Item(3, "c"), Item(4, "d"))
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from harchos_infra.hub.checkpoints import Checkpoints
-from harchos_infra.hub.package import build_agent
 from harchos_infra.hub.series import read_series
 from support.agent import Hub
 from support.front import Fault
@@ -32,11 +31,6 @@ done
 echo "$n" > "$HARCHOS_OUTPUT_DIR/steps"
 """
 CHECKPOINT = {"path": "saved", "interval_s": 1.0, "command": None, "grace_s": 2.0}
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture(params=REMOTE)

@@ -13,14 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harchos_infra.hub.package import build_agent
 from support.agent import Hub
 from support.machine import processes_of, survivors
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from harchos_infra.hub.package import build_agent
 from support.agent import PATIENCE_S, Hub
 from support.fake_metadata import FakeMetadata
 from support.machine import survivors
@@ -21,11 +20,6 @@ SAVES = (
     "trap 'echo saved > \"$HARCHOS_CHECKPOINT_DIR/state\"; exit 0' TERM; echo on; while :; do sleep 0.1; done"
 )
 CHECKPOINT = {"path": "saved", "interval_s": None, "grace_s": 10.0, "command": None}
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from harchos_infra.hub.checkpoints import Checkpoints
-from harchos_infra.hub.package import build_agent
 from support.agent import Hub
 from support.fake_metadata import FakeMetadata
 
@@ -21,11 +20,6 @@ mkdir -p saved; echo working
 while :; do sleep 0.1; done
 """
 CHECKPOINT = {"path": "saved", "interval_s": None, "command": None, "grace_s": 60.0}
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_agent(tmp_path_factory.mktemp("agent") / "agent.pyz")
 
 
 @pytest.fixture(params=["aws", "gcp", "azure"])

@@ -84,20 +84,27 @@ class Holder(Blockage):
         self._process.wait()
 
 
-class Unreachable(Blockage):
-    """A run's mailbox whose every object fails: a file stands in its place, put there in one step."""
+class Timed(Blockage):
+    """One that is taken out of the way when its time is over."""
 
-    def __init__(self, mailbox: Path, seconds: float) -> None:
-        self._mailbox, self._aside = mailbox, mailbox.parent.with_name(f"aside-{mailbox.name}")
+    def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
-        self._aside.write_text("out of reach\n")
-        _exchange(self._mailbox, self._aside)
 
     def over(self) -> bool:
         if time.monotonic() < self._until:
             return False
         self.end()
         return True
+
+
+class Unreachable(Timed):
+    """A run's mailbox whose every object fails: a file stands in its place, put there in one step."""
+
+    def __init__(self, mailbox: Path, seconds: float) -> None:
+        self._mailbox, self._aside = mailbox, mailbox.parent.with_name(f"aside-{mailbox.name}")
+        super().__init__(seconds)
+        self._aside.write_text("out of reach\n")
+        _exchange(self._mailbox, self._aside)
 
     def end(self) -> None:
         if self._aside.is_dir():
@@ -105,19 +112,13 @@ class Unreachable(Blockage):
             self._aside.unlink()
 
 
-class Outage(Blockage):
+class Outage(Timed):
     """A database server that has crashed, until it is started again."""
 
     def __init__(self, server: PostgresServer, seconds: float) -> None:
-        self._server, self._until = server, time.monotonic() + seconds
-        self._down = True
+        super().__init__(seconds)
+        self._server, self._down = server, True
         server.stop()
-
-    def over(self) -> bool:
-        if time.monotonic() < self._until:
-            return False
-        self.end()
-        return True
 
     def end(self) -> None:
         if self._down:
@@ -125,11 +126,12 @@ class Outage(Blockage):
             self._server.start()
 
 
-class FullDisk(Blockage):
+class FullDisk(Timed):
     """A disk whose last byte is taken."""
 
     def __init__(self, disk: Path, seconds: float) -> None:
-        self._filler, self._until = disk / "filler", time.monotonic() + seconds
+        super().__init__(seconds)
+        self._filler = disk / "filler"
         with self._filler.open("wb", buffering=0) as file:
             try:
                 while True:
@@ -137,30 +139,19 @@ class FullDisk(Blockage):
             except OSError:
                 return
 
-    def over(self) -> bool:
-        if time.monotonic() < self._until:
-            return False
-        self.end()
-        return True
-
     def end(self) -> None:
         self._filler.unlink(missing_ok=True)
 
 
-class WrongClock(Blockage):
+class WrongClock(Timed):
     """A clock that differs from the machine's by `shift_s`, as `wrong_clock.c` reads it from a file."""
 
     def __init__(self, file: Path, shift_s: int, seconds: float) -> None:
-        self._file, self._until = file, time.monotonic() + seconds
+        super().__init__(seconds)
+        self._file = file
         part = file.with_suffix(".part")
         part.write_text(f"{shift_s:+d}\n")
         part.replace(file)
-
-    def over(self) -> bool:
-        if time.monotonic() < self._until:
-            return False
-        self.end()
-        return True
 
     def end(self) -> None:
         self._file.unlink(missing_ok=True)
