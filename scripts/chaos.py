@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.chaos import train
 from tests.support.chaos.judge import STEPS
+from tests.support.chaos.machine import empty_namespaces
 from tests.support.chaos.records import command, environ
 from tests.support.chaos.trial import Result, Trial
 
@@ -55,6 +57,8 @@ ELSEWHERE = {
 }
 NEEDED = ("podman", "cc", "mount", "unshare")
 WRONG_CLOCK = Path(train.__file__).with_name("wrong_clock.c")
+NAMESPACES_S = 120.0
+"""One that may still be filled is young; then none is."""
 NOW = "2022-07-17T07:30Z"
 """From then on the plan for two regions pauses and moves, on the replayed week."""
 
@@ -83,15 +87,16 @@ def main() -> int:
         tell(trial, result, options.seed, base / f"run-{number}")
         return result
 
-    given_up = Event()
+    before, given_up = empty_namespaces(), Event()
     for signalled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signalled, lambda *_: given_up.set())
     with ThreadPoolExecutor(options.parallel) as pool:
         results = [result for result in pool.map(one, numbers) if result is not None]
-    print(table(results))
+    left = namespaces_left(before, base / "plans")
+    print(table(results, left))
     if given_up.is_set():
         print(f"given up: {len(numbers) - len(results)} runs were not carried out")
-    elif all(result.good for result in results):
+    elif all(result.good for result in results) and not left:
         shutil.rmtree(base)
         return 0
     return 1
@@ -146,7 +151,16 @@ def tell(trial: Trial, result: Result, seed: int, home: Path) -> None:
     print(f"     again: scripts/chaos.py --seed {seed} --only {result.number}; its home: {home}", flush=True)
 
 
-def table(results: list[Result]) -> str:
+def namespaces_left(before: set[Path], home: Path) -> set[Path]:
+    """Return the network namespaces of these runs that stay although their user sweeps."""
+    until = time.monotonic() + NAMESPACES_S
+    while (left := empty_namespaces() - before) and time.monotonic() < until:
+        subprocess.run(command("sweep", "--yes"), env=environ(home), capture_output=True, check=False)
+        time.sleep(5)
+    return left
+
+
+def table(results: list[Result], left: set[Path]) -> str:
     """Return what was injected, what became of it, and how long recovering took."""
     faults = sum((result.faults for result in results), Counter[str]())
     times = [pair for result in results for pair in result.recovered_s]
@@ -158,7 +172,7 @@ def table(results: list[Result]) -> str:
     wrong, leaks, duplicates = (
         sum(len(getattr(result, what)) for result in results) for what in ("wrong", "leaks", "duplicates")
     )
-    hubs = sum(result.hubs for result in results)
+    hubs, leaks = sum(result.hubs for result in results), leaks + len(left)
     lines += [
         "",
         f"{good}/{len(results)} runs finished with the right result and account, on {hubs} hubs; "

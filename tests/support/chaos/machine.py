@@ -106,6 +106,21 @@ class Machine:
         return False
 
 
+def empty_namespaces() -> set[Path]:
+    """Return podman's network namespaces that no process is in: a podman that runs is about to fill or remove
+    them, of one that was killed they stay."""
+    inhabited = set()
+    for entry in Path("/proc").glob("[0-9]*/ns/net"):
+        with suppress(OSError):
+            inhabited.add(entry.stat().st_ino)
+    found = set()
+    for path in Path("/run/netns").glob("netns-*"):
+        with suppress(OSError):
+            if path.stat().st_ino not in inhabited:
+                found.add(path)
+    return found
+
+
 def agents(processes: Iterable[Proc]) -> Counter[str]:
     """Return how many agents each hub has; what a guard has just forked still looks like it."""
     guards = [p for p in processes if p.is_agent("_guard")]
