@@ -7,7 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Proc:
     @property
     def is_job(self) -> bool:
         """Whether it is the job itself."""
-        return any(word.endswith("train.py") for word in self.words)
+        return any(word.startswith("job.") for word in self.words)
 
     @property
     def is_engine(self) -> bool:
@@ -113,9 +113,13 @@ def agents(processes: Iterable[Proc]) -> Counter[str]:
     return Counter(p.hub or "" for p in guards if p.parent not in forks)
 
 
-def hubs_alive(processes: Iterable[Proc]) -> set[str]:
-    """Return the hubs that have processes."""
-    return {process.hub for process in processes if process.hub}
+def hubs_alive(processes: Iterable[Proc]) -> dict[str, set[str]]:
+    """Return by run the hubs that have processes."""
+    alive = defaultdict[str, set[str]](set)
+    for process in processes:
+        if process.run and process.hub:
+            alive[process.run].add(process.hub)
+    return alive
 
 
 def _cgroups(run: str) -> list[Path]:
