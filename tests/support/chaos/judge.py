@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.chaos.machine import Machine
-from tests.support.chaos.records import command, environ, query
+from tests.support.chaos.records import boxes, command, environ, query
 from tests.support.chaos.result import Result
 from tests.support.chaos.way import Way
 
 TOLERANCE_S = 2.1
-"""Per hub: a report does not name gaps under a second, one before and one after what was metered."""
+"""Per node: a report does not name gaps under a second, one before and one after what was metered."""
 SETTLED_S = 2.0
 """A killed process may take as long to leave /proc."""
 
@@ -131,9 +131,11 @@ def _energy(home: Path, run: str, hubs: Sequence[Mapping[str, Any]]) -> list[str
     """Compare what hubs measured with what was recorded: nothing lost, nothing twice."""
     wrong = []
     for hub in hubs:
-        lines: dict[str, float] = {}
-        for file in (home / "mailbox" / run / hub["hub"] / "power").glob("*.jsonl"):
-            lines |= {m["at"]: m["joules"] for m in map(json.loads, file.read_text().splitlines())}
+        lines: dict[tuple[str, str], float] = {}
+        for box in boxes(home, run, hub["hub"]):
+            for file in box.glob("power/*.jsonl"):
+                measured = map(json.loads, file.read_text().splitlines())
+                lines |= {(box.name, m["at"]): m["joules"] for m in measured}
         rows = query(home, f"SELECT joules FROM measurement WHERE hub = '{hub['hub']}'")
         told, kept = sum(lines.values()), sum(row["joules"] for row in rows)
         if abs((hub["metered_s"] or 0.0) - _metered_s(home, hub)) > 1e-3:
@@ -149,7 +151,7 @@ def _metered_s(home: Path, hub: Mapping[str, Any]) -> float:
 
 
 def _account(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Read the report: each second of a hub's life is metered or named as a gap, and paid for once."""
+    """Read the report: each second of a node's life is metered or named as a gap, and paid for once."""
     done = subprocess.run(
         command("report", run["id"], "--format", "json"), env=environ(home), capture_output=True, text=True
     )
@@ -158,8 +160,11 @@ def _account(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any
     realised = json.loads(done.stdout)["realised"]
     coverage, usd = realised["coverage"], realised["cost"]["computeUsd"]
     lived = {hub["hub"]: hub["gone_at"] - hub["created_at"] for hub in hubs if hub["gone_at"]}
-    lived_s, gaps_s = sum(lived.values()), sum(_seconds(gap) for gap in coverage["gaps"])
-    metered_s, tolerance_s = sum(_metered_s(home, hub) for hub in hubs), TOLERANCE_S * max(len(hubs), 1)
+    nodes = {hub["hub"]: _document(hub["place"])["nodes"] for hub in hubs}
+    lived_s = sum(nodes[hub] * seconds for hub, seconds in lived.items())
+    gaps_s = sum(_seconds(gap) for gap in coverage["gaps"])
+    metered_s = sum(_metered_s(home, hub) for hub in hubs)
+    tolerance_s = TOLERANCE_S * max(sum(nodes.values()), 1)
     wrong = [f"{hub} lived for {seconds:.1f} s" for hub, seconds in lived.items() if seconds < 0]
     if abs(coverage["livedS"] - lived_s) > TOLERANCE_S:
         wrong.append(f"the report counts {coverage['livedS']:.1f} s of hubs that lived {lived_s:.1f} s")

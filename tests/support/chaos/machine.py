@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_FOLLOWER = re.compile(r"-n\d+$")
+"""How the names of a hub's further nodes end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Proc:
     words: tuple[str, ...]
     run: str | None
     hub: str | None
+    """Of a hub of several nodes, the node."""
 
     def is_agent(self, part: str) -> bool:
         """Return whether it is the agent's `_guard`, `_worker` or `_init`."""
@@ -107,7 +112,7 @@ class Machine:
 
 
 def agents(processes: Iterable[Proc]) -> Counter[str]:
-    """Return how many agents each hub has; what a guard has just forked still looks like it."""
+    """Return how many agents each hub or node has; what a guard has just forked still looks like it."""
     guards = [p for p in processes if p.is_agent("_guard")]
     forks = {p.pid for p in guards}
     return Counter(p.hub or "" for p in guards if p.parent not in forks)
@@ -118,7 +123,7 @@ def hubs_alive(processes: Iterable[Proc]) -> dict[str, set[str]]:
     alive = defaultdict[str, set[str]](set)
     for process in processes:
         if process.run and process.hub:
-            alive[process.run].add(process.hub)
+            alive[process.run].add(_FOLLOWER.sub("", process.hub))
     return alive
 
 

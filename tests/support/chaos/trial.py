@@ -20,7 +20,7 @@ from tests.support.chaos.job.start import SECRET
 from tests.support.chaos.judge import judge
 from tests.support.chaos.machine import Machine, Proc, agents, hubs_alive
 from tests.support.chaos.progress import Progress
-from tests.support.chaos.records import ADDRESS, environ, query, read_traces
+from tests.support.chaos.records import ADDRESS, boxes, environ, query, read_traces
 from tests.support.chaos.result import Result
 from tests.support.chaos.user import User
 from tests.support.chaos.way import Way
@@ -214,8 +214,9 @@ class Trial:
         while more := self._machine.kill(lambda p: p.hub is not None):
             killed += more
         newest = sorted((self._home / "mailbox").glob("*/*-h*/checkpoints/*.json"), key=_generation)[-1]
-        model = newest.with_suffix("") / "model.bin"
-        target = self._chance.choice([model, model, newest, newest.parent.with_suffix(".json")])
+        target = self._chance.choice(
+            [*_files(self._home, newest) * 2, newest, newest.parent.with_suffix(".json")]
+        )
         if self._chance.random() < 0.5:
             target.unlink(missing_ok=True)
         elif target.exists():
@@ -250,9 +251,14 @@ class Trial:
         if fault.kind in CLOCKS:
             places = [self._desk]
             if fault.kind == "clock of the hub":
-                places = sorted(self._home.glob("hubs/*/machine"), key=lambda p: (len(str(p)), p))[-1:]
+                hubs = sorted(self._home.glob("hubs/*"), key=lambda hub: (len(hub.name), hub.name))
+                places = sorted(hubs[-1].glob("machine*")) if hubs else []
             try:
-                return WrongClock(places[0] / CLOCK, fault.shift_s, fault.lasts_s) if places else None
+                return (
+                    WrongClock(self._chance.choice(places) / CLOCK, fault.shift_s, fault.lasts_s)
+                    if places
+                    else None
+                )
             except OSError:  # the disk is full, or the hub has just gone
                 return None
         runs = [row["id"] for row in self._rows() if row["phase"] != "done"]
@@ -349,6 +355,14 @@ class Trial:
     def _count(self, sql: str) -> int:
         rows = query(self._home, sql)
         return int(rows[0]["n"]) if rows else 0
+
+
+def _files(home: Path, manifest: Path) -> list[Path]:
+    """Return the files of a checkpoint; of several nodes, those of the newest part of each."""
+    run, hub = manifest.parts[-4:-2]
+    parts = [sorted(box.glob("parts/*/"))[-1:] for box in boxes(home, run, hub)]
+    folders = [manifest.with_suffix(""), *(folder for newest in parts for folder in newest)]
+    return sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def _generation(manifest: Path) -> tuple[int, str]:

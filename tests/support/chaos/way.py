@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.chaos.judge_nodes import judge_nodes
 from tests.support.chaos.judge_queue import judge_queue
 from tests.support.chaos.judge_training import judge_training
 from tests.support.chaos.result import Result
@@ -116,5 +117,11 @@ WAYS = (
         controlled=None,
         runs=2,
         most_losses=2,  # an item is failed that is lost with three hubs
+    ),
+    Way(
+        "nodes",
+        ("pair.yaml",),
+        (*_ANYWHERE, *_CLOCKS, "checkpoint torn", "disk full", "ledger locked"),
+        judge_nodes,
     ),
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.chaos.job import train
+from tests.support.chaos.job import pair, train
 from tests.support.chaos.records import command, environ
 
 JOBS = Path(train.__file__).parent
@@ -67,8 +67,10 @@ def _specs(traces: str) -> dict[str, dict[str, Any]]:
         "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
     }
     items = {"items": {"count": ITEMS, "maxHubs": 2}, "command": ["python3", "-m", "job.item", traces]}
+    together = {**_SAVED, "replicas": 2, "command": ["python3", "-m", "job.pair", str(pair.STEPS), traces]}
     return {
         "job": {**_HERE, **training},
         "moves": {**elsewhere, **training},
         "items": {**_HERE, **items},
+        "pair": {**_HERE, **together},
     }
