@@ -59,16 +59,6 @@ class Items:
 
     # a queue
 
-    def add(self, queue: str, names: Sequence[str]) -> None:
-        """Record a queue whose items all wait."""
-        rows = [
-            {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
-            for index, name in enumerate(names)
-        ]
-        with self._ledger.database.write() as db:
-            db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
-            db.execute(insert(schema.item), rows)
-
     def counts(self, queue: str, run: str | None = None) -> Counts:
         """Return how far a queue is, or what a run has taken part in it."""
         t = schema.item
@@ -189,6 +179,16 @@ class Items:
         mine = select(t.c.index, t.c.name).where(t.c.hub == hub, state).order_by(t.c.index)
         with self._ledger.database.read() as db:
             return [Item(index, name) for index, name in db.execute(mine)]
+
+
+def add_queue(db: Connection, queue: str, names: Sequence[str]) -> None:
+    """Record a queue whose items all wait."""
+    rows = [
+        {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
+        for index, name in enumerate(names)
+    ]
+    db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
+    db.execute(insert(schema.item), rows)
 
 
 def others_begin_later(runs: Iterable[Mapping[Any, Any]], run: str) -> bool:

@@ -73,35 +73,51 @@ class Ledger:
     ) -> Lease:
         """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
 
+        Raises, and takes the options, of `add_runs`.
+        """
+        runs = [(values, plan)]
+        return self.add_runs(runs, owner=owner, once=once, rejected=rejected, also=also)[0]
+
+    def add_runs(
+        self,
+        runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+        *,
+        owner: str | None,
+        once: bool = False,
+        rejected: bytes | None = None,
+        also: Callable[[Connection], None] | None = None,
+    ) -> list[Lease]:
+        """Insert runs of one plan hash, each as its row and its plan, all of them or none.
+
         A plan whose `rejected` is None has those that are stored for its hash: now, packed as `rejected`, or
         before. `also` writes in the same transaction, after them; what it raises undoes all.
 
         `once`: HarchosError if another run of this very plan is under way.
         """
-        segments = plan["chosen"]["segments"]
         with self.database.write(alone=once) as db:
             if once:
-                self._refuse_second(db, values)
+                self._refuse_second(db, runs[0][0])
             owners.bury(db)
             if owner is not None:
                 owners.extend(db, owner, LEASE_S)
-            db.execute(
-                insert(schema.run).values(
-                    **{"segments": segments, "priority": 0, **values},
-                    segment=0,
-                    failed_offers=[],
-                    metrics={},
-                    owner=owner,
-                    epoch=1,
+            for values, plan in runs:
+                db.execute(
+                    insert(schema.run).values(
+                        **{"segments": plan["chosen"]["segments"], "priority": 0, **values},
+                        segment=0,
+                        failed_offers=[],
+                        metrics={},
+                        owner=owner,
+                        epoch=1,
+                    )
                 )
-            )
-            db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
+                db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
             if rejected is not None:
-                row = {"plan_hash": values["plan_hash"], "packed": rejected}
+                row = {"plan_hash": runs[0][0]["plan_hash"], "packed": rejected}
                 db.execute(insert_new(db, schema.rejected).values(row))
             if also is not None:
                 also(db)
-        return Lease(str(values["id"]), owner or "", 1)
+        return [Lease(str(values["id"]), owner or "", 1) for values, _ in runs]
 
     def claim(self, run: str, owner: str) -> Lease | None:
         """Take an unowned or abandoned run; None while another owner is alive."""

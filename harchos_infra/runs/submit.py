@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,11 @@ from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.items import names
+from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.planner.queue import hubs_of, of_one_hub
 from harchos_infra.runs.clock import Clock, next_hour
-from harchos_infra.runs.items import Items
+from harchos_infra.runs.items import add_queue
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.rejections import pack
@@ -101,13 +103,23 @@ def record(
 ) -> Lease:
     """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
     check_runs(submission.plan)
-    return _record(ledger, submission, submission.plan, stage, owner=owner, clock=clock, once=once, also=also)
+    (lease,) = _record(
+        ledger,
+        [submission],
+        submission.plan,
+        lambda _, run: stage(run),
+        owner=owner,
+        clock=clock,
+        once=once,
+        also=also,
+    )
+    return lease
 
 
 def submit_queue(
     ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
 ) -> list[Lease]:
-    """Record the items of a queue, and the runs that share it: as many as its plan has hubs.
+    """Record the items of a queue and the runs that share it, as many as its plan has hubs: all or nothing.
 
     `once` as of `submit`; the runs carry the identity of the queue's whole plan.
     """
@@ -118,49 +130,54 @@ def submit_queue(
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
     part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
-    Items(ledger).add(queue, items.names or names(items.total))
-    return [
-        _record(
-            ledger,
-            part,
-            whole,
-            lambda run: stage_run(part, run),
-            owner=owner,
-            clock=clock,
-            once=once and number == 0,
-        )
-        for number in range(hubs_of(whole) or 1)
-    ]
+    return _record(
+        ledger,
+        [part] * (hubs_of(whole) or 1),
+        whole,
+        stage_run,
+        owner=owner,
+        clock=clock,
+        once=once,
+        also=lambda db, _: add_queue(db, queue, items.names or names(items.total)),
+    )
 
 
 def _record(
     ledger: Ledger,
-    submission: Submission,
+    parts: Sequence[Submission],
     whole: Plan,
-    stage: Callable[[str], None],
+    stage: Callable[[Submission, str], None],
     *,
     owner: str | None,
     clock: Clock,
     once: bool,
-    also: Callable[[Connection, str], None] | None = None,
-) -> Lease:
-    """Record a run of a plan that is all of `whole`, which gives its identity, or a part of it."""
-    run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
-    stage(run)
-    document = _decision(submission.plan)
-    identity = _hash(document) if submission.plan is whole else plan_hash(whole)
-    values = {**_first_row(submission, run, now=clock.now()), "plan_hash": identity}
+    also: Callable[[Connection, str], None] | None,
+) -> list[Lease]:
+    """Record a run of each part of a plan: of all of `whole`, which gives its identity, or less.
+
+    `also` is told the first of them.
+    """
+    runs = [f"{part.loaded.workload.metadata.name}-{secrets.token_hex(3)}" for part in parts]
     try:
-        return ledger.add_run(
-            values,
-            _accepted(submission, document),
+        for part, run in zip(parts, runs, strict=True):
+            stage(part, run)
+        documents = [_decision(part.plan) for part in parts]
+        identity = _hash(documents[0]) if parts[0].plan is whole else plan_hash(whole)
+        now = clock.now()
+        return ledger.add_runs(
+            [
+                ({**_first_row(part, run, now=now), "plan_hash": identity}, _accepted(part, document))
+                for part, run, document in zip(parts, runs, documents, strict=True)
+            ],
             owner=owner,
             once=once,
             rejected=None if ledger.has_rejected(identity) else pack(whole.rejected),
-            also=None if also is None else lambda db: also(db, run),
+            also=None if also is None else lambda db: also(db, runs[0]),
         )
     except HarchosError:
-        unstage_run(run)
+        for run in runs:
+            with suppress(MailboxError):
+                unstage_run(run)
         raise
 
 

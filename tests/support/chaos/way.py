@@ -35,7 +35,7 @@ _CLOCKS = ("clock of the driver", "clock of the machine")
 class Way:
     """How a workload is carried out.
 
-    `runs`: how many may be begun; of each one hub lives at a time. `most_losses`: after more lost hubs
+    `runs`: how many there are; of each one hub lives at a time. `most_losses`: after more lost hubs
     it would rightly fail.
     """
 
