@@ -241,7 +241,10 @@ class Trial:
     def _block(self, fault: Fault) -> bool:
         if any(kind == fault.kind for kind, _ in self._blockages):
             return False
-        blockage = self._blockage(fault)
+        try:
+            blockage = self._blockage(fault)
+        except OSError:  # the disk is full, or what it would hit has just gone
+            return False
         if blockage is not None:
             self._blockages.append((fault.kind, blockage))
         return blockage is not None
@@ -262,14 +265,9 @@ class Trial:
             if fault.kind == "clock of the hub":
                 hubs = sorted(self._home.glob("hubs/*"), key=lambda hub: (len(hub.name), hub.name))
                 places = sorted(hubs[-1].glob("machine*")) if hubs else []
-            try:
-                return (
-                    WrongClock(self._chance.choice(places) / CLOCK, fault.shift_s, fault.lasts_s)
-                    if places
-                    else None
-                )
-            except OSError:  # the disk is full, or the hub has just gone
+            if not places:
                 return None
+            return WrongClock(self._chance.choice(places) / CLOCK, fault.shift_s, fault.lasts_s)
         runs = [row["id"] for row in self._rows() if row["phase"] != "done"]
         if not runs:
             return None
