@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.items import names
 from harchos_infra.planner.plan import Plan, Segment
-from harchos_infra.planner.queue import hubs_of, of_one_hub
+from harchos_infra.planner.queue import of_each_hub
 from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.items import Items
 from harchos_infra.runs.job import SERVICE_TYPES
@@ -117,19 +118,19 @@ def submit_queue(
     items = workload.spec.items
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
-    part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
+    parts = [replace(submission, plan=plan, queue=queue) for plan in of_each_hub(whole, workload)]
     Items(ledger).add(queue, items.names or names(items.total))
     return [
         _record(
             ledger,
             part,
             whole,
-            lambda run: stage_run(part, run),
+            partial(stage_run, part),
             owner=owner,
             clock=clock,
             once=once and number == 0,
         )
-        for number in range(hubs_of(whole) or 1)
+        for number, part in enumerate(parts)
     ]
 
 
@@ -175,16 +176,16 @@ def check_runs(plan: Plan) -> None:
     """Raise HarchosError where this version cannot carry out what a plan chose."""
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    if any(loses_work(one.segments, plan.workload["spec"]) for one in plan.schedules):
+        raise HarchosError(
+            "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
+            hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
+        )
     for segment in plan.chosen.segments:
         if segment.nodes > 1 and plan.workload["spec"]["type"] in SERVICE_TYPES:
             raise HarchosError(
                 f"the plan has {segment.nodes} nodes; this version runs a service on one",
                 hint="set replicas to 1",
-            )
-        if loses_work(plan.chosen.segments, plan.workload["spec"]):
-            raise HarchosError(
-                "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
-                hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
             )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(
