@@ -29,7 +29,7 @@ from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
 
 REHEARSAL_SPEED = 600.0
-"""How fast the clock of a rehearsal with several segments runs, where nothing else is asked for."""
+"""How fast the clock of a rehearsal runs that has pauses, or hubs at several times, if none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Submission:
     speed: float | None = None
     """How many times as fast as real time the clock of a rehearsal runs.
 
-    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
+    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses or the
+    hubs of a queue start at several times.
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
@@ -118,7 +119,9 @@ def submit_queue(
     items = workload.spec.items
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
-    parts = [replace(submission, plan=plan, queue=queue) for plan in of_each_hub(whole, workload)]
+    apart = len({schedule.start for schedule in whole.schedules}) > 1
+    speed = submission.speed or (REHEARSAL_SPEED if submission.rehearsal and apart else None)
+    parts = [replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)]
     Items(ledger).add(queue, items.names or names(items.total))
     return [
         _record(
