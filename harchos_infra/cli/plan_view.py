@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, pairwise
 from textwrap import wrap
 from typing import Any
 
@@ -19,6 +19,8 @@ _LEAST = {"greenest": "carbon", "cheapest": "USD"}
 _LOSERS_SHOWN = 5
 _FRONT_SHOWN = 8
 _ZONES_SHOWN = 6
+_PLACES_SHOWN = 3
+_PARTS_SHOWN = 20
 _SPARK_WIDTH = 72
 _GAP_SHOWN = 1e-6
 WIDTH = 108
@@ -255,12 +257,16 @@ def _hubs(plan: Plan) -> Section:
         )
         for part in plan.parts or ()
     )
+    more = len(rows) - _PARTS_SHOWN
     return Section(
         "Where the hubs are",
         ("hubs", "items", "where", "from (UTC)", "to", "USD", "gCO2e"),
-        rows,
+        rows[:_PARTS_SHOWN],
         right=(0, 1, 5, 6),
-        lines=("items: an equal share is planned for each hub; when they run, a faster one takes more",),
+        lines=(
+            *((f"and {more} more lines: `--format json` has them all",) if more > 0 else ()),
+            "items: an equal share is planned for each hub; when they run, a faster one takes more",
+        ),
     )
 
 
@@ -288,10 +294,9 @@ def _tried(tried: Mapping[str, Any], chosen: int, *, apart: bool) -> tuple[str, 
 
 def _figures(plan: Plan, schedule: Schedule) -> tuple[str, ...]:
     known = all(segment.embodied_gco2e_hour is not None for segment in schedule.segments)
-    count = len(schedule.segments)
     in_parts = plan.parts is not None and schedule == plan.chosen
     return (
-        where(plan) if in_parts else _place(schedule) + (f" in {count} segments" if count > 1 else ""),
+        where(plan) if in_parts else _places(schedule),
         utc(schedule.start),
         f"{schedule.cost_usd:.4g}",
         f"{schedule.energy_kwh:.4g}",
@@ -517,12 +522,27 @@ def where(plan: Plan) -> str:
     for part in plan.parts:
         hubs[_place(part.chosen)] = hubs.get(_place(part.chosen), 0) + part.hubs
     apart = len({(part.chosen.start, part.chosen.finish) for part in plan.parts}) > 1
-    named = " and ".join(f"{count} x {place}" for place, count in hubs.items())
-    return f"{named}, not all at the same time" if apart else named
+    return _counted_places(hubs) + ", not all at the same time" * apart
 
 
 def _place(schedule: Schedule) -> str:
     return ", then ".join(dict.fromkeys(_segment_place(segment) for segment in schedule.segments))
+
+
+def _places(schedule: Schedule) -> str:
+    count = len(schedule.segments)
+    if any(later.start < earlier.end for earlier, later in pairwise(schedule.segments)):
+        return _counted_places({_segment_place(segment): segment.nodes for segment in schedule.segments})
+    return _place(schedule) + (f" in {count} segments" if count > 1 else "")
+
+
+def _counted_places(hubs: Mapping[str, int]) -> str:
+    most_first = sorted(hubs.items(), key=lambda item: -item[1])
+    named = most_first if len(hubs) <= _PLACES_SHOWN else most_first[: _PLACES_SHOWN - 1]
+    words = [f"{count} x {place}" for place, count in named]
+    if more := most_first[len(named) :]:
+        words.append(f"{sum(count for _, count in more)} in {len(more)} other places")
+    return " and ".join(words)
 
 
 def _segment_place(segment: Segment) -> str:

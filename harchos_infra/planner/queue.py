@@ -19,7 +19,7 @@ held to an equal part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +87,23 @@ class _Asked:
         apart = self._apart(hubs, free)
         if apart is None:
             return self._marked(held)
-        baselines = {name: base or free.baselines[name] for name, base in held.baselines.items()}
-        apart = self._marked(replace(apart, baselines=baselines))
+        apart = self._marked(apart)
         return apart if held.chosen is None or self._is_less(apart, held) else self._marked(held)
+
+    def at_once(self, most: int) -> Schedule | None:
+        """Return the cheapest that can start at once within the quotas: on as many hubs as may be."""
+        deadline = Request.of(self.workload, self.catalog, self.now).deadline
+        wishes = {
+            "deadline": None,
+            "objective": "cheapest",
+            "carbon_price_usd_per_t": None,
+            "budget": Budget(),
+        }
+        hasty = self.workload.model_copy(update={"spec": self.workload.spec.model_copy(update=wishes)})
+        asked = replace(self, workload=hasty)
+        plans = (asked.on(hubs).chosen for hubs in _numbers(most)[::-1])
+        found = next((chosen for chosen in plans if chosen is not None), None)
+        return None if found is None or (deadline and found.finish > deadline) else found
 
     def _in_one_place(self, hubs: int, catalog: Catalog) -> Plan:
         """Plan hubs that are all in one place and the same hours, as so many nodes."""
@@ -166,7 +180,7 @@ def plan_queue(
     asked = _Asked(workload, catalog, signal, now, source, measured, policy, quotas or Quotas())
     items = workload.spec.items
     assert items is not None
-    tried = [_Tried(hubs, asked.on(hubs)) for hubs in sorted(set(_up_to(min(items.max_hubs, items.total))))]
+    tried = [_Tried(hubs, asked.on(hubs)) for hubs in _numbers(min(items.max_hubs, items.total))]
     best = _best(tried, workload)
     queue = {
         "items": items.total,
@@ -175,8 +189,10 @@ def plan_queue(
         **({"quotas": {"path": quotas.path, "sha256": quotas.sha256}} if quotas and quotas.path else {}),
         "considered": [each.to_json() for each in tried],
     }
-    document = public_document(workload)
-    return replace(best.plan, workload=document, inputs={**best.plan.inputs, "queue": queue})
+    made = best.plan
+    if "fleet" in made.inputs:
+        made = replace(made, baselines={**made.baselines, "runNowCheapest": asked.at_once(best.hubs)})
+    return replace(made, workload=public_document(workload), inputs={**made.inputs, "queue": queue})
 
 
 def hubs_of(made: Plan) -> int | None:
@@ -196,11 +212,14 @@ def parts_of(made: Plan) -> tuple[Part, ...]:
 def of_each_hub(made: Plan, workload: Workload) -> list[Plan]:
     """Return the plan of each hub of a queue's plan, the first to start first: an equal share of the work.
 
-    Its schedule is that of its part, the baselines are equal parts of the whole's.
+    Its schedule is that of its part, the baselines are equal parts of those of the whole that have any.
     """
     hubs = hubs_of(made) or 1
     share = _share(workload, hubs)
-    baselines = {name: whole and of_one(whole, hubs) for name, whole in made.baselines.items()}
+    baselines = {
+        name: None if whole is None or any(s.nodes % hubs for s in whole.segments) else of_one(whole, hubs)
+        for name, whole in made.baselines.items()
+    }
     plans = []
     for part in parts_of(made):
         zones = {segment.zone for segment in part.chosen.segments}
@@ -217,6 +236,23 @@ def of_each_hub(made: Plan, workload: Workload) -> list[Plan]:
         )
         plans += [one] * part.hubs
     return plans
+
+
+def member_of(
+    made: Plan,
+    workload: Workload,
+    catalog: Catalog,
+    measured: Calibration | None = None,
+    policy: LoadedPolicy | None = None,
+) -> Member:
+    """Return a queue as one of a fleet: as many hubs as it is planned on, each placed by itself.
+
+    Where the fleet moves them, each is held to an equal part of budget and policy.
+    """
+    hubs = hubs_of(made) or 1
+    share = _share(workload, hubs)
+    known = _known(measured, workload, share)
+    return Member(share, catalog, made, known, policy and policy.of_one(hubs), hubs)
 
 
 def _budgeted(share: Workload, whole: Budget, mine: Schedule, made: Plan) -> Workload:
@@ -238,12 +274,13 @@ def start_s(workload: Workload) -> int:
     return 0 if set(workload.spec.placement.providers) == {"local"} else ASSUMED_RESTART_S
 
 
-def _up_to(most: int) -> Iterator[int]:
-    yield most
-    number = 1
-    while number < most:
-        yield number
-        number = number + 1 if number < ALL_UP_TO else number * 3 // 2
+def _numbers(most: int) -> list[int]:
+    """Return the numbers of hubs that are tried, the fewest first."""
+    numbers = [1]
+    while numbers[-1] < most:
+        last = numbers[-1]
+        numbers.append(min(last + 1 if last < ALL_UP_TO else last * 3 // 2, most))
+    return numbers
 
 
 def _share(workload: Workload, hubs: int) -> Workload:

@@ -121,7 +121,9 @@ def submit_queue(
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
     apart = len({schedule.start for schedule in whole.schedules}) > 1
     speed = submission.speed or (REHEARSAL_SPEED if submission.rehearsal and apart else None)
-    parts = [replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)]
+    parts = [
+        replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)
+    ]
     Items(ledger).add(queue, items.names or names(items.total))
     return [
         _record(

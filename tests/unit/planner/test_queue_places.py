@@ -23,7 +23,7 @@ from harchos_infra.planner.objective import Objective
 from harchos_infra.planner.plan import Plan, Schedule
 from harchos_infra.planner.planner import plan
 from harchos_infra.planner.policing import of_plan
-from harchos_infra.planner.queue import hubs_of, of_each_hub, parts_of, plan_queue
+from harchos_infra.planner.queue import hubs_of, member_of, of_each_hub, parts_of, plan_queue
 from harchos_infra.planner.request import ASSUMED_RESTART_S
 from harchos_infra.policy.document import Rules
 from harchos_infra.policy.loader import LoadedPolicy
@@ -173,14 +173,12 @@ def test_the_plan_file_is_read_back_as_it_was_and_can_be_carried_out() -> None:
 
 def test_a_fleet_places_each_hub_of_a_queue() -> None:
     alone = planned(queue(), Quotas())
-    share = of_each_hub(alone, queue())[0]
-    each = Workload.model_validate(share.workload, by_name=False)
     other = workload(gpu={"count": 1}, duration="3h", deadline="30h", objective="greenest")
     other = other.model_copy(update={"metadata": other.metadata.model_copy(update={"name": "other"})})
     whole = plan(
         other, catalog=CATALOG, signal=SIGNAL, now=MIDNIGHT, source={"path": "o.yaml", "sha256": "x"}
     )
-    members = [Member(each, CATALOG, alone, hubs=2), Member(other, CATALOG, whole)]
+    members = [member_of(alone, queue(), CATALOG), Member(other, CATALOG, whole)]
     made = plan_fleet(members, quotas=Quotas((Quota("aws", None, None, 2, counts_gpus=True),)), signal=SIGNAL)
     assert len(made.placed) == 2
     segments = [s for entry in made.placed if entry.plan.chosen for s in entry.plan.chosen.segments]
