@@ -163,7 +163,11 @@ def _map(plan: dict[str, Any], atlas: Atlas, width: float, key: str) -> Figure |
 
 
 def _routes(plan: dict[str, Any]) -> Iterator[Route]:
-    if plan["chosen"]:
+    for part in plan.get("parts", ()):
+        yield _route(
+            part["chosen"], f"the plan, {part['hubs']} {'hub' if part['hubs'] == 1 else 'hubs'}", "plan"
+        )
+    if plan["chosen"] and "parts" not in plan:
         yield _route(plan["chosen"], "the plan", "plan")
     for key, baseline in plan["baselines"].items():
         if baseline:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.items import names
 from harchos_infra.planner.plan import Plan, Segment
-from harchos_infra.planner.queue import hubs_of, of_one_hub
+from harchos_infra.planner.queue import of_each_hub
 from harchos_infra.runs.clock import Clock, next_hour
 from harchos_infra.runs.items import Items
 from harchos_infra.runs.job import SERVICE_TYPES
@@ -28,7 +29,7 @@ from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
 
 REHEARSAL_SPEED = 600.0
-"""How fast the clock of a rehearsal with several segments runs, where nothing else is asked for."""
+"""How fast the clock of a rehearsal runs that has pauses, or hubs at several times, if none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Submission:
     speed: float | None = None
     """How many times as fast as real time the clock of a rehearsal runs.
 
-    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
+    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses or the
+    hubs of a queue start at several times.
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
@@ -117,19 +119,23 @@ def submit_queue(
     items = workload.spec.items
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
-    part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
+    apart = len({schedule.start for schedule in whole.schedules}) > 1
+    speed = submission.speed or (REHEARSAL_SPEED if submission.rehearsal and apart else None)
+    parts = [
+        replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)
+    ]
     Items(ledger).add(queue, items.names or names(items.total))
     return [
         _record(
             ledger,
             part,
             whole,
-            lambda run: stage_run(part, run),
+            partial(stage_run, part),
             owner=owner,
             clock=clock,
             once=once and number == 0,
         )
-        for number in range(hubs_of(whole) or 1)
+        for number, part in enumerate(parts)
     ]
 
 
@@ -175,16 +181,16 @@ def check_runs(plan: Plan) -> None:
     """Raise HarchosError where this version cannot carry out what a plan chose."""
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    if any(loses_work(one.segments, plan.workload["spec"]) for one in plan.schedules):
+        raise HarchosError(
+            "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
+            hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
+        )
     for segment in plan.chosen.segments:
         if segment.nodes > 1 and plan.workload["spec"]["type"] in SERVICE_TYPES:
             raise HarchosError(
                 f"the plan has {segment.nodes} nodes; this version runs a service on one",
                 hint="set replicas to 1",
-            )
-        if loses_work(plan.chosen.segments, plan.workload["spec"]):
-            raise HarchosError(
-                "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
-                hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
             )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(
