@@ -25,6 +25,8 @@ from harchos_infra.provision.child import Limits, run_child
 from harchos_infra.provision.event import OnEvent, TerraformEvent, ignore
 from harchos_infra.provision.workspace_lock import WorkspaceLock
 
+_NOTES = ("terraform.tfstate", "modules/modules.json")
+"""What Terraform notes in `.terraform` of the backend and the modules that it was prepared for."""
 DISK_FULL_HINT = "free some space on that disk, then run the same command again"
 _UNTOLD_PAUSE_S = 0.5
 
@@ -96,8 +98,11 @@ class Terraform:
     def init(self) -> None:
         """Prepare the workspace; harmless when it is prepared.
 
-        A provider is downloaded once for all hubs; one Terraform at a time fills the cache.
+        A provider is downloaded once for all hubs; one Terraform at a time fills the cache. What an earlier
+        one noted and could not write to its end is forgotten: Terraform would fail on it, and notes it again.
         """
+        for name in _NOTES:
+            _forget_torn(self._directory / ".terraform" / name)
         cache = plugin_cache()
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         with WorkspaceLock(cache, timeout_s=self._limits.timeout_s).held():
@@ -225,6 +230,16 @@ class _Commands(python_terraform.Terraform):  # type: ignore[misc]  # the librar
 
     def read_state_file(self, file_path: str | None = None) -> None:
         pass
+
+
+def _forget_torn(note: Path) -> None:
+    """Delete a file of JSON that was written half-way, as on a disk that was full."""
+    try:
+        json.loads(note.read_bytes())
+    except FileNotFoundError:
+        return
+    except ValueError:
+        note.unlink()
 
 
 def _sentence(diagnostic: dict[str, Any]) -> str:

@@ -20,7 +20,16 @@ BLOCKAGES = (
     "state locked",
 )
 """Faults that last for a while; clocks may stay wrong."""
-LOSSES = ("checkpoint torn", "clock of the hub", "container engine", "disk full", "guard", "reboot", "worker")
+LOSSES = (
+    "checkpoint torn",
+    "clock of the hub",
+    "container engine",
+    "disk full",
+    "guard",
+    "hub",
+    "reboot",
+    "worker",
+)
 """Faults that may take a hub."""
 CLOCKS = ("clock of the driver", "clock of the hub", "clock of the machine")
 WHERE: dict[str, tuple[str, ...]] = {
@@ -28,6 +37,7 @@ WHERE: dict[str, tuple[str, ...]] = {
     "race": ("", *PHASES[:5]),
     "guard": ("run", "run", "destroy"),
     "worker": ("run", "run", "destroy"),
+    "hub": ("provision", "run", "run", "destroy"),
     "job": ("run",),
     "terraform": ("provision", "destroy"),
     "reboot": ("provision", "run", "run", "destroy", "wait"),

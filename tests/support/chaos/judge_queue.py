@@ -13,7 +13,7 @@ from tests.support.chaos.records import query, read_traces
 from tests.support.chaos.result import Result
 from tests.support.chaos.workloads import ITEMS
 
-KILLING = ("clock of the hub", "clock of the machine", "disk full", "guard", "job", "reboot", "worker")
+KILLING = ("clock of the hub", "clock of the machine", "disk full", "guard", "hub", "job", "reboot", "worker")
 """Faults after which a hub may begin an item again."""
 
 

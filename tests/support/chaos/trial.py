@@ -157,6 +157,8 @@ class Trial:
             return self._reboot()
         if fault.kind in ("guard", "worker"):
             return self._kill_of_hubs(fault.kind, lambda p: p.is_agent(f"_{fault.kind}"))
+        if fault.kind == "hub":
+            return self._kill_of_hubs("hub", lambda _: True, wholly=True)
         if fault.kind == "job":
             return self._kill_of_hubs("job", lambda p: p.is_job)
         if fault.kind == "container engine":
@@ -187,14 +189,21 @@ class Trial:
         waits = self._progress.is_waiting()
         return self._hit("reboot", taken_up if waits else self._begun_again(starts, killed), True)
 
-    def _kill_of_hubs(self, kind: str, which: Callable[[Proc], bool]) -> bool:
+    def _kill_of_hubs(self, kind: str, which: Callable[[Proc], bool], *, wholly: bool = False) -> bool:
         """Kill what is such on one of the hubs and nodes, or on all; their jobs are to go on."""
         places = sorted({p.hub for p in self._machine.processes() if p.hub and which(p)})
         if not places:
             return False
         some = self._chance.choice([[place] for place in places] + [places])
+        return self._kill(kind, lambda p: which(p) and p.hub in some, wholly=wholly)
+
+    def _kill(self, kind: str, which: Callable[[Proc], bool], *, wholly: bool = False) -> bool:
+        """Kill what is such; `wholly`: whatever of it is being started meanwhile, too."""
         starts = self._starts()
-        killed = self._machine.kill(lambda p: which(p) and p.hub in some)
+        killed = more = self._machine.kill(which)
+        while wholly and more:
+            more = self._machine.kill(which)
+            killed += more
         return self._hit(kind, self._begun_again(starts, killed), bool(killed))
 
     def _kill_engine(self) -> bool:
@@ -203,7 +212,7 @@ class Trial:
         if not found:
             return False
         some = self._chance.choice([[name] for name in found] + [found])
-        return self._kill_of_hubs("container engine", lambda p: p.is_engine and Path(p.words[0]).name in some)
+        return self._kill("container engine", lambda p: p.is_engine and Path(p.words[0]).name in some)
 
     def _tear(self) -> bool:
         """Kill a hub and spoil a file of its newest checkpoint, as a machine that dies while it writes."""

@@ -16,6 +16,7 @@ _ANYWHERE = (
     "clock of the hub",
     "driver",
     "guard",
+    "hub",
     "job",
     "mailbox unreachable",
     "race",
