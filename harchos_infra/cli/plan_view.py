@@ -273,8 +273,8 @@ def _hubs(plan: Plan) -> Section:
 def _queue(queue: Mapping[str, Any]) -> Section:
     apart = any(tried.get("places", 1) > 1 for tried in queue["considered"])
     rows = tuple(_tried(tried, queue["hubs"], apart=apart) for tried in queue["considered"])
-    start = f"the start of each hub, {queue['startS']} s, is counted"
-    same = "where no quota is in the way, every hub is planned in the same place and hours"
+    start = f"the start of each, {queue['startS']} s, is counted"
+    same = "where no quota is in the way, all hubs have the same place and hours"
     return Section(
         f"How many hubs share the {queue['items']:,} items",
         ("hubs", "done by (UTC)", "USD", "gCO2e", *(("places",) if apart else ())),
