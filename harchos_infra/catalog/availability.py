@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
+from typing import Protocol
 
 from harchos_infra.catalog.live import LiveOffer, Quota
 from harchos_infra.catalog.offer import Offer
@@ -14,6 +17,32 @@ from harchos_infra.catalog.region import Region
 
 Place = tuple[str, str]
 """Provider and region."""
+
+
+class Limit(Protocol):
+    """How much of something may be up at once, whoever says so."""
+
+    @property
+    def name(self) -> str:
+        """What is limited, in words."""
+
+    @property
+    def code(self) -> str:
+        """What a request to raise it names."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+
+    @property
+    def limit(self) -> float:
+        """How many of them at most."""
+
+    def limits(self, offer: Offer) -> bool:
+        """Tell whether machines of an offer count towards it."""
+
+    def need(self, offer: Offer, nodes: int) -> float:
+        """Return how much of it a hub of that many nodes takes."""
 
 
 class Availability:
@@ -34,9 +63,22 @@ class Availability:
         for one in self._said:
             for quota in one.quotas:
                 self._quotas.setdefault((one.provider, quota.region), []).append(quota)
+        self._written: tuple[Limit, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self._said)
+        return bool(self._said) or bool(self._written)
+
+    def within(self, written: Sequence[Limit]) -> Availability:
+        """Return what can be had within these limits, too."""
+        narrower = copy(self)
+        narrower._written = (*self._written, *written)
+        return narrower
+
+    def without_quotas(self) -> Availability:
+        """Return what could be had if nothing limited how much."""
+        wider = copy(self)
+        wider._quotas, wider._written = {}, ()
+        return wider
 
     def asked_at(self, offer: Offer) -> datetime | None:
         """Return when the cloud was asked about an offer's region; None: never."""
@@ -50,9 +92,14 @@ class Availability:
         """Yield the quotas that machines of the offer count towards."""
         return (q for q in self._quotas.get((offer.provider, offer.region), ()) if q.limits(offer))
 
-    def short_of(self, offer: Offer, nodes: int) -> Quota | None:
-        """Return the first quota whose limit is below what a hub takes; what is used now does not count."""
-        return next((q for q in self.quotas(offer) if q.limit < q.need(offer, nodes)), None)
+    def short_of(self, offer: Offer, nodes: int, hubs: int = 1) -> Limit | None:
+        """Return the first quota whose limit is below what so many hubs take, of `nodes` each.
+
+        What is used now does not count.
+        """
+        written = (limit for limit in self._written if limit.limits(offer))
+        limits: Iterator[Limit] = chain(self.quotas(offer), written)
+        return next((q for q in limits if q.limit < hubs * q.need(offer, nodes)), None)
 
     def priced(self, offers: Sequence[Offer], regions: Mapping[Place, Region]) -> Sequence[Offer]:
         """Return the offers at the prices said, and after them what the tables lack of known machines."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cache
 
 from harchos_infra.catalog import latency, transfer
-from harchos_infra.catalog.availability import Availability
+from harchos_infra.catalog.availability import Availability, Limit
 from harchos_infra.catalog.embodied import embodied_figures
 from harchos_infra.catalog.offer import Market, Offer
 from harchos_infra.catalog.power import GpuWatts, HostWatts, PowerModel
@@ -82,6 +83,19 @@ class Catalog:
         offers = availability.priced(self.offers, self.regions)
         return Catalog(self.regions, offers, self.power, self._embodied, availability)
 
+    def within(self, limits: Sequence[Limit]) -> Catalog:
+        """Return a catalogue of which no more than that can be had, beside what clouds said."""
+        return self._having(self.availability.within(limits)) if limits else self
+
+    def without_quotas(self) -> Catalog:
+        """Return a catalogue of which any number can be had."""
+        return self._having(self.availability.without_quotas())
+
+    def _having(self, availability: Availability) -> Catalog:
+        other = copy(self)
+        other.availability = availability
+        return other
+
     def with_machine(
         self,
         region: Region,
@@ -111,7 +125,7 @@ class Catalog:
                 all(want in ("*", has) for want, has in zip(lost, offer.key, strict=True)) for lost in offers
             )
         )
-        return Catalog(self.regions, kept, self.power, self._embodied)
+        return Catalog(self.regions, kept, self.power, self._embodied, self.availability)
 
     def fingerprint(self) -> str:
         """Return a sha256 of everything a plan can read from this catalogue.

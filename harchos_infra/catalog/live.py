@@ -47,6 +47,8 @@ class Quota:
     limit: float
     used: float | None
     """None: the cloud does not say."""
+    everywhere: bool = False
+    """Whether it is one quota of all regions together, told in each."""
 
     def limits(self, offer: Offer) -> bool:
         """Tell whether machines of an offer in its region count towards this quota."""

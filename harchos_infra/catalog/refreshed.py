@@ -107,6 +107,7 @@ def _quota_document(quota: Quota) -> dict[str, Any]:
         "unit": quota.unit,
         "limit": quota.limit,
         "used": quota.used,
+        **({"everywhere": True} if quota.everywhere else {}),
     }
 
 
@@ -120,6 +121,7 @@ def _quota(region: str, row: Mapping[str, Any]) -> Quota:
         row["unit"],
         row["limit"],
         row["used"],
+        row.get("everywhere", False),
     )
 
 

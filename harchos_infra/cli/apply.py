@@ -231,15 +231,14 @@ def _abandoned(ledger: Ledger, source: Path, plan: Plan, *, rehearse: bool, owne
 
 def _ask(plan: Plan, rehearse: bool) -> None:
     assert plan.chosen is not None
-    segment, *others = plan.chosen.segments
-    only = not others
-    hub = "hub" if only else "first hub"
     hubs = plan.inputs.get("queue", {}).get("hubs", 1)
+    hub = "hub" if all(len(one.segments) == 1 for one in plan.schedules) else "first hub"
+    firsts = [one.segments[0] for one in plan.schedules]
+    places = dict.fromkeys(f"{first.provider}/{first.region}" for first in firsts)
     what = (
         "Rehearse this plan on this machine"
         if rehearse
-        else f"Create {'the' if hubs == 1 else hubs} {hub}{'s' if hubs > 1 else ''} "
-        f"on {segment.provider}/{segment.region}"
+        else f"Create {'the' if hubs == 1 else hubs} {hub}{'s' if hubs > 1 else ''} on {' and '.join(places)}"
     )
     typer.confirm(f"{what}?", abort=True)
 

@@ -31,21 +31,20 @@ def make_fleet(
     from harchos_infra.planner.fleet.fleet import plan_fleet
     from harchos_infra.planner.fleet.member import Member
     from harchos_infra.planner.fleet.quota import Quotas, load_quotas
+    from harchos_infra.planner.queue import member_of
     from harchos_infra.runs.calibration import read_calibration
 
     limits = Quotas() if quotas is None else load_quotas(quotas, Catalog.builtin())
     beside = [file for file in (quotas, Path(policy.path) if policy else None) if file is not None]
-    made = (make_plan(path, now=now, signal=signal, policy=policy) for path in _files(paths, beside))
-    members = [
-        Member(
-            loaded.workload,
-            catalog_for(loaded),
-            plan,
-            read_calibration(loaded.workload.metadata.name),
-            policy,
-        )
-        for plan, loaded in made
-    ]
+    members = []
+    for path in _files(paths, beside):
+        plan, loaded = make_plan(path, now=now, signal=signal, policy=policy, quotas=quotas)
+        workload, catalog = loaded.workload, catalog_for(loaded)
+        known = read_calibration(workload.metadata.name)
+        if workload.spec.items is None:
+            members.append(Member(workload, catalog, plan, known, policy))
+        else:
+            members.append(member_of(plan, workload, catalog, known, policy))
     return plan_fleet(members, quotas=limits, signal=signal)
 
 

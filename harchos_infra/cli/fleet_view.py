@@ -78,7 +78,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     assert chosen is not None and costs is not None
     return (
         entry.member.name,
-        where(chosen),
+        where(entry.plan),
         utc(chosen.start),
         f"{chosen.cost_usd:.4g}",
         f"{entry.member.counted_g(chosen):.4g}",
@@ -90,7 +90,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 def _pools(fleet: Fleet) -> Section:
     scarce = [found for found in fleet.pools if found.worth_usd > 0 or found.use.full]
     shown = scarce[:_POOLS_SHOWN]
-    rows = tuple((f.pool.name, f"{f.use.peak:g} of {f.pool.quota.limit}", _worth(f)) for f in shown)
+    rows = tuple((f.pool.name, f"{f.use.peak:g} of {f.pool.quota.limit:g}", _worth(f)) for f in shown)
     closed = sum(found.pool.quota.limit == 0 for found in fleet.pools)
     free = len(fleet.pools) - len(scarce) - closed
     lines = [f"and {len(scarce) - len(shown)} more"] if len(scarce) > len(shown) else []

@@ -69,7 +69,7 @@ def plan(
     moment = parse_now(now)
     source = signal_for(signal, forecast, moment)
     rules = policy_for(policy)
-    if quotas is not None or len(files) > 1 or files[0].is_dir():
+    if len(files) > 1 or files[0].is_dir() or (quotas is not None and not _is_queue(files[0])):
         if html is not None:
             raise typer.BadParameter("a page is of one workload, without --quotas", param_hint="--html")
         if terraform:
@@ -78,7 +78,7 @@ def plan(
         return
     from harchos_infra.cli.planning import make_plan
 
-    made, loaded = make_plan(files[0], now=moment, signal=source, policy=rules)
+    made, loaded = make_plan(files[0], now=moment, signal=source, policy=rules, quotas=quotas)
     from harchos_infra.cli.plan_terraform import creations
 
     created = creations(made, loaded) if terraform and made.chosen is not None else []
@@ -100,6 +100,12 @@ def plan(
     _refuse_fallen(made)
     if detailed_exitcode:
         raise typer.Exit(WOULD_CREATE)
+
+
+def _is_queue(path: Path) -> bool:
+    from harchos_infra.workload.loader import load
+
+    return load(path).workload.spec.items is not None
 
 
 def _plan_fleet(

@@ -39,20 +39,19 @@ def creations(plan: Plan, loaded: LoadedWorkload) -> list[Creation]:
 
     Raises HarchosError where a setting is missing, and ProvisionError where Terraform or the cloud refuses.
     """
-    from harchos_infra.planner.queue import hubs_of, of_one_hub
+    from harchos_infra.planner.queue import parts_of
     from harchos_infra.provision.preview import preview
 
-    at_once = hubs_of(plan) or 1
-    chosen = of_one_hub(plan, loaded.workload).chosen
-    assert chosen is not None
+    segments = sorted(
+        (s for part in parts_of(plan) for s in part.chosen.segments * part.hubs), key=lambda s: s.start
+    )
     alike: dict[tuple[object, ...], list[int]] = {}
-    for number, segment in enumerate(chosen.segments):
-        hubs = range(number * at_once + 1, (number + 1) * at_once + 1)
-        alike.setdefault((*segment.offer, segment.nodes), []).extend(hubs)
+    for number, segment in enumerate(segments, start=1):
+        alike.setdefault((*segment.offer, segment.nodes), []).append(number)
     return [
         Creation(segment, tuple(hubs), preview(_spec(loaded, segment, hubs[0])))
         for hubs in alike.values()
-        for segment in [chosen.segments[(hubs[0] - 1) // at_once]]
+        for segment in [segments[hubs[0] - 1]]
     ]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, pairwise
 from textwrap import wrap
 from typing import Any
 
@@ -19,6 +19,8 @@ _LEAST = {"greenest": "carbon", "cheapest": "USD"}
 _LOSERS_SHOWN = 5
 _FRONT_SHOWN = 8
 _ZONES_SHOWN = 6
+_PLACES_SHOWN = 3
+_PARTS_SHOWN = 20
 _SPARK_WIDTH = 72
 _GAP_SHOWN = 1e-6
 WIDTH = 108
@@ -99,13 +101,14 @@ def headline(plan: Plan) -> list[str]:
     gpus = f", {segment.gpu_count:g} x {segment.gpu_model}" if segment.gpu_model else ""
     if segment.gpu_limit_watts is not None:
         gpus += f" limited to {segment.gpu_limit_watts:g} W"
-    if len(plan.chosen.segments) > 1:
-        gpus += f", in {len(plan.chosen.segments)} segments"
-    nodes = _nodes(plan.chosen)
+    longest = max(len(schedule.segments) for schedule in plan.schedules)
+    if longest > 1:
+        gpus += f", in {longest} segments"
+    there = "" if plan.parts is not None else gpus
     return [
-        f"{name}: {when}, then run on {nodes}{_place(plan.chosen)}{gpus}"
+        f"{name}: {when}, then run on {where(plan)}{there}"
         if plan.decision == "defer"
-        else f"{name}: {when} on {nodes}{_place(plan.chosen)}{gpus}",
+        else f"{name}: {when} on {where(plan)}{there}",
         f"from {utc(segment.start)} to {utc(plan.chosen.finish)} UTC, "
         f"{plan.chosen.cost_usd:.4g} USD, {_grams(_counted(plan, plan.chosen))}",
         f"why: {_why(plan)}",
@@ -122,7 +125,9 @@ def sections(plan: Plan, *, explain: bool) -> Iterator[Section]:
         yield _comparison(plan)
     if plan.inputs.get("queue"):
         yield _queue(plan.inputs["queue"])
-    if plan.chosen is not None and len(plan.chosen.segments) > 1:
+    if plan.parts is not None:
+        yield _hubs(plan)
+    if plan.chosen is not None and any(len(schedule.segments) > 1 for schedule in plan.schedules):
         yield _segments(plan.chosen)
     if plan.horizon and plan.chosen is not None:
         yield _intensity(plan, plan.chosen)
@@ -182,9 +187,12 @@ def _gap(chosen: Schedule) -> Iterator[str]:
 def _caution(plan: Plan) -> Iterator[str]:
     yield from (f"warning: {sentence}" for sentence in plan.inputs["warnings"])
     if fleet := plan.inputs.get("fleet"):
-        quotas = fleet["quotas"]["path"]
-        others = f"one of a fleet of {fleet['workloads']} under {quotas}"
-        yield f"{others}: placed with the others, and not moved later"
+        quotas = (fleet["quotas"] or {}).get("path", "what the clouds said may be rented")
+        if plan.inputs.get("queue"):
+            yield f"planned under {quotas}: its hubs are not moved later"
+        else:
+            others = f"one of a fleet of {fleet['workloads']} under {quotas}"
+            yield f"{others}: placed with the others, and not moved later"
     signal = plan.inputs["signal"]
     if "forecast" in signal:
         yield from _forecast_caution(plan)
@@ -235,33 +243,60 @@ def _comparison(plan: Plan) -> Section:
     )
 
 
-def _queue(queue: Mapping[str, Any]) -> Section:
+def _hubs(plan: Plan) -> Section:
+    items = plan.inputs["queue"]["items"]
     rows = tuple(
         (
-            f"{tried['hubs']}" + (" (chosen)" if tried["hubs"] == queue["hubs"] else ""),
-            *(
-                (tried["nearestMiss"] or "", "", "")
-                if "nearestMiss" in tried
-                else (utc(moment(tried["finish"])), f"{tried['costUsd']:.4g}", f"{tried['gco2e']:.4g}")
-            ),
+            f"{part.hubs}",
+            f"{items * part.share:.4g}",
+            _place(part.chosen),
+            utc(part.chosen.start),
+            utc(part.chosen.finish),
+            f"{part.hubs * part.chosen.cost_usd:.4g}",
+            f"{part.hubs * _counted(plan, part.chosen):.4g}",
         )
-        for tried in queue["considered"]
+        for part in plan.parts or ()
     )
-    start = f", and the start of each hub, {queue['startS']} s, is counted" if queue["startS"] else ""
+    more = len(rows) - _PARTS_SHOWN
+    return Section(
+        "Where the hubs are",
+        ("hubs", "items", "where", "from (UTC)", "to", "USD", "gCO2e"),
+        rows[:_PARTS_SHOWN],
+        right=(0, 1, 5, 6),
+        lines=(
+            *((f"and {more} more lines: `--format json` has them all",) if more > 0 else ()),
+            "items: an equal share is planned for each hub; when they run, a faster one takes more",
+        ),
+    )
+
+
+def _queue(queue: Mapping[str, Any]) -> Section:
+    apart = any(tried.get("places", 1) > 1 for tried in queue["considered"])
+    rows = tuple(_tried(tried, queue["hubs"], apart=apart) for tried in queue["considered"])
+    start = f"the start of each, {queue['startS']} s, is counted"
+    same = "where no quota is in the way, all hubs have the same place and hours"
     return Section(
         f"How many hubs share the {queue['items']:,} items",
-        ("hubs", "done by (UTC)", "USD", "gCO2e"),
+        ("hubs", "done by (UTC)", "USD", "gCO2e", *(("places",) if apart else ())),
         rows,
-        right=(2, 3),
-        lines=(f"every hub is planned in the same place and hours{start}",),
+        right=(2, 3, 4),
+        lines=(f"{same}; {start}" if queue["startS"] else same,),
     )
+
+
+def _tried(tried: Mapping[str, Any], chosen: int, *, apart: bool) -> tuple[str, ...]:
+    hubs = f"{tried['hubs']}" + (" (chosen)" if tried["hubs"] == chosen else "")
+    if "nearestMiss" in tried:
+        return (hubs, tried["nearestMiss"] or "", "", *([""] * (1 + apart)))
+    figures = f"{tried['costUsd']:.4g}", f"{tried['gco2e']:.4g}"
+    return (hubs, utc(moment(tried["finish"])), *figures, *((f"{tried['places']}",) if apart else ()))
 
 
 def _figures(plan: Plan, schedule: Schedule) -> tuple[str, ...]:
     known = all(segment.embodied_gco2e_hour is not None for segment in schedule.segments)
-    count = len(schedule.segments)
+    in_parts = plan.parts is not None and schedule == plan.chosen
     return (
-        _place(schedule) + (f" in {count} segments" if count > 1 else ""),
+        where(plan) if in_parts else _places(schedule),
         utc(schedule.start),
         f"{schedule.cost_usd:.4g}",
         f"{schedule.energy_kwh:.4g}",
@@ -475,13 +510,39 @@ def _counted(plan: Plan, schedule: Schedule) -> float:
     return counted + parts["embodiedGco2e"] if "embodied" in plan.inputs["objective"]["carbon"] else counted
 
 
-def where(schedule: Schedule) -> str:
-    """Return the places of a schedule in order, with its nodes: `aws/eu-west-1 g6.xlarge, then …`."""
-    return _nodes(schedule) + _place(schedule)
+def where(plan: Plan) -> str:
+    """Return the places of a plan in order, with its nodes: `aws/eu-west-1 g6.xlarge, then …`.
+
+    Of a queue in several parts: `2 x aws/eu-west-1 g6.xlarge and 1 x …, not all at the same time`.
+    """
+    assert plan.chosen is not None
+    if plan.parts is None:
+        return _nodes(plan.chosen) + _place(plan.chosen)
+    hubs: dict[str, int] = {}
+    for part in plan.parts:
+        hubs[_place(part.chosen)] = hubs.get(_place(part.chosen), 0) + part.hubs
+    apart = len({(part.chosen.start, part.chosen.finish) for part in plan.parts}) > 1
+    return _counted_places(hubs) + ", not all at the same time" * apart
 
 
 def _place(schedule: Schedule) -> str:
     return ", then ".join(dict.fromkeys(_segment_place(segment) for segment in schedule.segments))
+
+
+def _places(schedule: Schedule) -> str:
+    count = len(schedule.segments)
+    if any(later.start < earlier.end for earlier, later in pairwise(schedule.segments)):
+        return _counted_places({_segment_place(segment): segment.nodes for segment in schedule.segments})
+    return _place(schedule) + (f" in {count} segments" if count > 1 else "")
+
+
+def _counted_places(hubs: Mapping[str, int]) -> str:
+    most_first = sorted(hubs.items(), key=lambda item: -item[1])
+    named = most_first if len(hubs) <= _PLACES_SHOWN else most_first[: _PLACES_SHOWN - 1]
+    words = [f"{count} x {place}" for place, count in named]
+    if more := most_first[len(named) :]:
+        words.append(f"{sum(count for _, count in more)} in {len(more)} other places")
+    return " and ".join(words)
 
 
 def _segment_place(segment: Segment) -> str:

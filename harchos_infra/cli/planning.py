@@ -13,6 +13,8 @@ from harchos_infra.cli.moment import parse_now
 from harchos_infra.cli.output import note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harchos_infra.catalog import Catalog
     from harchos_infra.grid.signal import Signal
     from harchos_infra.planner.plan import Plan
@@ -21,14 +23,18 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    path: Path | str, *, now: datetime, signal: Signal, policy: LoadedPolicy | None = None
+    path: Path | str,
+    *,
+    now: datetime,
+    signal: Signal,
+    policy: LoadedPolicy | None = None,
+    quotas: Path | str | None = None,
 ) -> tuple[Plan, LoadedWorkload]:
     """Load a workload and plan it as of `now` on `signal`, within `policy`; a recurring one at its next tick.
 
-    What the document says in vain goes to standard error.
+    `quotas` is a file of them, for a queue. What the document says in vain goes to standard error.
     """
     from harchos_infra.planner.planner import plan
-    from harchos_infra.planner.queue import plan_queue
     from harchos_infra.runs.calibration import read_calibration
     from harchos_infra.workload.loader import load
     from harchos_infra.workload.occurrence import next_occurrence
@@ -36,7 +42,7 @@ def make_plan(
     loaded = load(path)
     _say_what_is_in_vain(loaded)
     loaded = replace(loaded, workload=next_occurrence(loaded.workload, now))
-    decide = plan if loaded.workload.spec.items is None else plan_queue
+    decide = plan if loaded.workload.spec.items is None else _queue_planner(quotas)
     made = decide(
         loaded.workload,
         catalog=catalog_for(loaded),
@@ -47,6 +53,17 @@ def make_plan(
         policy=policy,
     )
     return made, loaded
+
+
+def _queue_planner(path: Path | str | None) -> Callable[..., Plan]:
+    """Return what plans a queue within the quotas of a file."""
+    from functools import partial
+
+    from harchos_infra.catalog import Catalog
+    from harchos_infra.planner.fleet.quota import load_quotas
+    from harchos_infra.planner.queue import plan_queue
+
+    return partial(plan_queue, quotas=None if path is None else load_quotas(path, Catalog.builtin()))
 
 
 def _say_what_is_in_vain(loaded: LoadedWorkload) -> None:
@@ -101,7 +118,8 @@ def refuse_if_drifted(
     path = plan.inputs["workload"]["path"]
     now = plan.now if rehearse else parse_now(None)
     signal = signal_for(_signal_of(plan), _forecast_of(plan), now)
-    again, _ = make_plan(path, now=now, signal=signal, policy=policy)
+    quotas = plan.inputs.get("queue", {}).get("quotas", {}).get("path")
+    again, _ = make_plan(path, now=now, signal=signal, policy=policy, quotas=quotas)
     moved = drift(plan, again)
     if moved:
         raise HarchosError(

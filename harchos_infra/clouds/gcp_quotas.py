@@ -56,7 +56,7 @@ def quotas(session: GcpSession, region: str) -> list[Quota]:
 
 def _of_project(region: str, read: Iterable[tuple[str, float, float]]) -> list[Quota]:
     return [
-        Quota(region, name, metric, _MACHINES, None, unit, limit, used)
+        Quota(region, name, metric, _MACHINES, None, unit, limit, used, everywhere=True)
         for metric, limit, used in read
         if metric in _PROJECT
         for name, unit in [_PROJECT[metric]]

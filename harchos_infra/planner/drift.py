@@ -26,7 +26,7 @@ def drift(old: Plan, new: Plan, *, tolerance: float = TOLERANCE) -> list[str]:
     and the new winner with the old; an offer that is neither chosen nor on the front any more has lost too
     much to be applied.
     """
-    return [*_workload(old, new), *_time(old, new), *_figures(old, new, tolerance)]
+    return [*_workload(old, new), *_quotas(old, new), *_time(old, new), *_figures(old, new, tolerance)]
 
 
 def _workload(old: Plan, new: Plan) -> Iterator[str]:
@@ -34,6 +34,12 @@ def _workload(old: Plan, new: Plan) -> Iterator[str]:
     if before != after or old.workload != new.workload:
         path = new.inputs["workload"].get("path", "the workload")
         yield f"{path} was changed after the plan was made"
+
+
+def _quotas(old: Plan, new: Plan) -> Iterator[str]:
+    before, after = (plan.inputs.get("queue", {}).get("quotas") for plan in (old, new))
+    if before and after and before["sha256"] != after["sha256"]:
+        yield f"{after['path']} was changed after the plan was made"
 
 
 def _time(old: Plan, new: Plan) -> Iterator[str]:

@@ -163,7 +163,11 @@ def _check_sense(plan: Plan) -> None:
     _expect(str, plan.workload["metadata"]["name"])
     if (plan.chosen is None) != (plan.decision == "reject"):
         raise ValueError(f"its decision {plan.decision!r} and what it chose do not agree")
-    for schedule in filter(None, (plan.chosen, *plan.frontier, *plan.baselines.values())):
+    parts = plan.parts or ()
+    if any(part.hubs < 1 for part in parts):
+        raise ValueError("a part of it has no hub")
+    schedules = (plan.chosen, *plan.frontier, *plan.baselines.values(), *(part.chosen for part in parts))
+    for schedule in filter(None, schedules):
         if not schedule.segments:
             raise ValueError("a schedule has no segment")
         for segment in schedule.segments:

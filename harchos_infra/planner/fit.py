@@ -62,16 +62,18 @@ def _available(request: Request, catalog: Catalog, offer: Offer) -> Iterator[Mis
             "not-offered", f"not in {offer.region} when {offer.provider} was asked{_day(catalog, offer)}"
         )
         return
-    quota = availability.short_of(offer, request.nodes)
+    nodes = request.nodes // request.hubs
+    quota = availability.short_of(offer, nodes, request.hubs)
     if quota is not None:
-        need = quota.need(offer, request.nodes)
+        need = request.hubs * quota.need(offer, nodes)
         yield Miss(
             "quota", f"{quota.name}: {quota.limit:g} {quota.unit}, {need:g} needed{_day(catalog, offer)}"
         )
 
 
 def _day(catalog: Catalog, offer: Offer) -> str:
-    return f" ({catalog.availability.asked_at(offer):%Y-%m-%d})"
+    asked_at = catalog.availability.asked_at(offer)
+    return f" ({asked_at:%Y-%m-%d})" if asked_at else ""
 
 
 def _market(request: Request, market: str) -> Iterator[Miss]:

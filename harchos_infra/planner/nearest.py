@@ -192,10 +192,11 @@ def _raised(key: str, unit: str, figures: Callable[[Estimates], Floats]) -> _Way
 
 def _quota(request: Request, catalog: Catalog, candidates: Sequence[Candidate]) -> str:
     chosen = _best(request, candidates)
-    quota = catalog.availability.short_of(chosen.offer, request.nodes)
+    nodes = request.nodes // request.hubs
+    quota = catalog.availability.short_of(chosen.offer, nodes, request.hubs)
     if quota is None:
         return _fact(request, catalog, candidates)
-    need = quota.need(chosen.offer, request.nodes)
+    need = request.hubs * quota.need(chosen.offer, nodes)
     where = f"{chosen.offer.provider}/{chosen.offer.region}"
     return f"have the quota {quota.name} ({quota.code}) of {where} raised to {need:g}: {chosen.name}"
 

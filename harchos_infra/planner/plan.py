@@ -120,6 +120,18 @@ class Schedule:
         return tuple(dict.fromkeys(segment.offer for segment in self.segments))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many hubs of a queue that have one schedule: `chosen` is that of each.
+
+    `share` of the items is planned for them together. What each does when it is there, it takes itself.
+    """
+
+    hubs: int
+    share: float
+    chosen: Schedule
+
+
 @dataclass(slots=True)
 class Rejection:
     """A candidate that lost: a constraint's reason code, or `dominated`/`ranked-lower` with its deltas.
@@ -174,6 +186,16 @@ class Plan:
     """Candidates considered, feasible, and rejected per reason code."""
     horizon: dict[str, Any] = field(default_factory=dict)
     """Intensity of the chosen zone over the hours looked at (336 at most): `zone`, `start`, `gco2PerKwh`."""
+    parts: tuple[Part, ...] | None = field(default=None, metadata=LEFT_OUT)
+    """Of a queue whose hubs are not all in one place and the same hours: which are where, when. Then `chosen`
+    is all of them together, and its segments may overlap."""
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """What was chosen: one schedule, or that of a hub of each part."""
+        if self.parts is not None:
+            return tuple(part.chosen for part in self.parts)
+        return () if self.chosen is None else (self.chosen,)
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented JSON object (camelCase keys, UTC times with `Z`)."""

@@ -10,6 +10,7 @@ import numpy as np
 from harchos_infra.catalog import Catalog
 from harchos_infra.planner.estimate import Estimates
 from harchos_infra.planner.fit import Miss, Misses
+from harchos_infra.planner.hubs import peak_usd_hour as all_at_once_usd_hour
 from harchos_infra.planner.plan import Plan, Schedule
 from harchos_infra.planner.request import Request
 from harchos_infra.policy import breach
@@ -130,7 +131,7 @@ def _of_schedule(policy: LoadedPolicy, chosen: Schedule, catalog: Catalog) -> It
             yield from _misses(breach.of_market(policy, market))
     figures = breach.of_figures(
         policy,
-        price_usd_hour=max(s.nodes * s.price_usd_hour for s in chosen.segments),
+        price_usd_hour=all_at_once_usd_hour(chosen),
         gco2_per_kwh=chosen.breakdown["operationalGco2e"] / chosen.energy_kwh if chosen.energy_kwh else 0.0,
         cost_usd=chosen.cost_usd,
         carbon_kg=chosen.gco2e / 1000,

@@ -121,6 +121,11 @@ class Request:
         return self.spec.replicas if self.scaling is None else self.scaling.min_nodes
 
     @property
+    def hubs(self) -> int:
+        """Hubs that these machines are: of a queue each is one, else all of them are."""
+        return 1 if self.spec.items is None else self.nodes
+
+    @property
     def scaling(self) -> Scaling | None:
         """How the node count may change; None where it may not, or nothing is known of other counts."""
         return self.spec.scaling if scales(self.spec) else None

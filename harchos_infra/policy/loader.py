@@ -42,6 +42,19 @@ class LoadedPolicy:
         }
         return replace(self, rules=rules.model_copy(update=left))
 
+    def of_one(self, hubs: int) -> LoadedPolicy:
+        """Return the equal part of what it leaves to so many hubs together."""
+        rules = self.rules
+        part = {
+            name: limit and limit / hubs
+            for name, limit in (
+                ("max_price_usd_hour", rules.max_price_usd_hour),
+                ("max_cost_usd", rules.max_cost_usd),
+                ("max_carbon_kg", rules.max_carbon_kg),
+            )
+        }
+        return replace(self, rules=rules.model_copy(update=part))
+
     def record(self) -> dict[str, str]:
         """Return what a plan keeps of it, so that it holds for as long as the run does."""
         return {"path": self.path, "name": self.name, "sha256": self.sha256, "text": self.text}

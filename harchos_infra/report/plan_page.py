@@ -27,7 +27,7 @@ from harchos_infra.report.page import (
     table,
     titled,
 )
-from harchos_infra.report.planned import baseline_name, counted_gco2e, read_schedule
+from harchos_infra.report.planned import baseline_name, counted_gco2e, is_several_at_once, read_schedule
 from harchos_infra.report.section import Section
 from harchos_infra.report.wording import duration, grams, intensity, known, kwh, share, significant, usd, utc
 
@@ -163,10 +163,17 @@ def _map(plan: dict[str, Any], atlas: Atlas, width: float, key: str) -> Figure |
 
 
 def _routes(plan: dict[str, Any]) -> Iterator[Route]:
-    if plan["chosen"]:
+    for part in plan.get("parts", ()):
+        yield _route(
+            part["chosen"], f"the plan, {part['hubs']} {'hub' if part['hubs'] == 1 else 'hubs'}", "plan"
+        )
+    if plan["chosen"] and "parts" not in plan:
         yield _route(plan["chosen"], "the plan", "plan")
     for key, baseline in plan["baselines"].items():
-        if baseline:
+        if baseline and is_several_at_once(baseline):
+            for segment in baseline["segments"]:
+                yield _route({**baseline, "segments": [segment]}, baseline_name(key), "baseline")
+        elif baseline:
             yield _route(baseline, baseline_name(key), "baseline")
 
 

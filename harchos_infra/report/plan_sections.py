@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from harchos_infra.report.interval import Interval
-from harchos_infra.report.planned import baseline_name, counted_gco2e, read_schedule
+from harchos_infra.report.planned import baseline_name, counted_gco2e, is_several_at_once, read_schedule
 from harchos_infra.report.section import Section
 from harchos_infra.report.wording import grams, intensity, interval, known, kwh, usd, utc
 
@@ -36,7 +36,8 @@ def _figures(plan: dict[str, Any], schedule: dict[str, Any]) -> tuple[str, ...]:
     embodied = known(p.carbon.embodied, grams, "unpublished")
     figures = usd(p.cost.total), kwh(p.kwh), grams(counted_gco2e(plan, schedule)), embodied
     places = dict.fromkeys(map(_offer, schedule["segments"]))
-    return (", then ".join(places), _minute(p.start), *figures)
+    between = " and " if is_several_at_once(schedule) else ", then "
+    return (between.join(places), _minute(p.start), *figures)
 
 
 def segments(plan: dict[str, Any]) -> Section:

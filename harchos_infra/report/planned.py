@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from harchos_infra.report.carbon import Carbon, Cost
@@ -54,6 +55,14 @@ def read_schedule(schedule: dict[str, Any]) -> Planned:
         ),
         cost=Cost(parts["computeUsd"], parts["transferUsd"]),
     )
+
+
+def is_several_at_once(schedule: dict[str, Any]) -> bool:
+    """Tell whether segments overlap: those of hubs of a queue in several places."""
+    times = [
+        (datetime.fromisoformat(s["start"]), datetime.fromisoformat(s["end"])) for s in schedule["segments"]
+    ]
+    return any(later[0] < earlier[1] for earlier, later in pairwise(times))
 
 
 def place(segment: dict[str, Any]) -> str:

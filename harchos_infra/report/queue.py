@@ -63,13 +63,16 @@ class QueueReport:
     def section(self) -> Section:
         """Return the table of runs and their sum."""
         rows = [_row(record, account) for record, account in self.runs]
-        planned = "planned, all runs", "", "", *_planned(self.runs)
+        kwh_planned, low, usd_planned = self._planned
+        planned = "planned, all runs", "", "", kwh(kwh_planned), grams(low), usd(usd_planned)
         gco2e = self.gco2e
         total = (
             *("sum", "", str(self.counts.done), known(self.kwh, kwh)),
             *(interval(gco2e, grams) if gco2e else UNKNOWN, usd(self.usd)),
         )
         notes = []
+        if any(planned_items(record) is not None for record, _ in self.runs):
+            notes.append("Items: what each run did, and in brackets what was planned for it.")
         if self.gco2e_per_item is not None:
             notes.append(
                 f"{grams(self.gco2e_per_item)} CO2e and {usd(self._usd_per_item)} for each item done."
@@ -103,8 +106,18 @@ class QueueReport:
                 "gco2ePerItem": self.gco2e_per_item,
                 "usdPerItem": self._usd_per_item if counts.done else None,
             },
+            "planned": dict(zip(("energyKwh", "totalGco2e", "totalUsd"), self._planned, strict=True))
+            | {"items": {record.id: planned_items(record) for record, _ in self.runs}},
             "runs": [run_document.document(record, account) for record, account in self.runs],
         }
+
+    @property
+    def _planned(self) -> tuple[float, float, float]:
+        """Energy in kWh, carbon in g at the low end of transfer, and USD of all hubs, as planned."""
+        planned = [account.planned for _, account in self.runs]
+        totals = [p.carbon.total() for p in planned]
+        low = fsum(total.low for total in totals if total is not None)
+        return fsum(p.kwh for p in planned), low, fsum(p.cost.total for p in planned)
 
     @property
     def _usd_per_item(self) -> float:
@@ -119,18 +132,15 @@ def _row(record: RunRecord, account: Account) -> tuple[str, ...]:
         if account.hubs
         else ("no hub", "-")
     )
-    items = f"{record.units.get('items', 0):.0f}"
+    planned = planned_items(record)
+    items = f"{record.units.get('items', 0):.0f}" + (f" ({planned:.3g})" if planned is not None else "")
     return f"{record.id}, {state}", where(account.planned), items, *realised, usd(account.realised.cost.total)
 
 
-def _planned(runs: Sequence[tuple[RunRecord, Account]]) -> tuple[str, str, str]:
-    totals = [account.planned.carbon.total() for _, account in runs]
-    low = fsum(total.low for total in totals if total is not None)
-    return (
-        kwh(fsum(account.planned.kwh for _, account in runs)),
-        grams(low),
-        usd(fsum(account.planned.cost.total for _, account in runs)),
-    )
+def planned_items(record: RunRecord) -> float | None:
+    """Return how many items were planned for a run, an equal share; None where its plan does not say."""
+    queue = record.plan["inputs"].get("queue")
+    return None if queue is None else float(queue["items"] / queue["hubs"])
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -51,6 +51,16 @@ class Counts:
         return ", ".join(parts)
 
 
+def add_items(db: Connection, queue: str, names: Sequence[str]) -> None:
+    """Record a queue whose items all wait, in a transaction."""
+    rows = [
+        {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
+        for index, name in enumerate(names)
+    ]
+    db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
+    db.execute(insert(schema.item), rows)
+
+
 class Items:
     """The items of every queue in a ledger."""
 
@@ -179,16 +189,6 @@ class Items:
         mine = select(t.c.index, t.c.name).where(t.c.hub == hub, state).order_by(t.c.index)
         with self._ledger.database.read() as db:
             return [Item(index, name) for index, name in db.execute(mine)]
-
-
-def add_queue(db: Connection, queue: str, names: Sequence[str]) -> None:
-    """Record a queue whose items all wait."""
-    rows = [
-        {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
-        for index, name in enumerate(names)
-    ]
-    db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
-    db.execute(insert(schema.item), rows)
 
 
 def others_begin_later(runs: Iterable[Mapping[Any, Any]], run: str) -> bool:

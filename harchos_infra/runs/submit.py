@@ -5,23 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.items import names
-from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.planner.plan import Plan, Segment
-from harchos_infra.planner.queue import hubs_of, of_one_hub
+from harchos_infra.planner.queue import of_each_hub
 from harchos_infra.runs.clock import Clock, next_hour
-from harchos_infra.runs.items import add_queue
+from harchos_infra.runs.items import add_items
 from harchos_infra.runs.job import SERVICE_TYPES
-from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.ledger import Lease, Ledger, NewRun
 from harchos_infra.runs.rejections import pack
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
@@ -30,7 +30,7 @@ from harchos_infra.workload.loader import LoadedWorkload
 from harchos_infra.workload.work import work_sha256
 
 REHEARSAL_SPEED = 600.0
-"""How fast the clock of a rehearsal with several segments runs, where nothing else is asked for."""
+"""How fast the clock of a rehearsal runs that has pauses, or hubs at several times, if none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Submission:
     speed: float | None = None
     """How many times as fast as real time the clock of a rehearsal runs.
 
-    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses.
+    None: as fast as real time and from the planned start, or `REHEARSAL_SPEED` where there are pauses or the
+    hubs of a queue start at several times.
     """
     policy: Mapping[str, str] | None = None
     """Record of the policy that the run keeps to from now on; None: that of the plan."""
@@ -103,23 +104,17 @@ def record(
 ) -> Lease:
     """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
     check_runs(submission.plan)
-    (lease,) = _record(
-        ledger,
-        [submission],
-        submission.plan,
-        lambda _, run: stage(run),
-        owner=owner,
-        clock=clock,
-        once=once,
-        also=also,
-    )
-    return lease
+    new = _new(submission, submission.plan, clock=clock)
+    new = replace(new, rejected=_rejected(ledger, new, submission.plan))
+    with _staged([new], [stage]):
+        follow = None if also is None else lambda db: also(db, new.values["id"])
+        return ledger.add_runs([new], owner=owner, once=once, also=follow)[0]
 
 
 def submit_queue(
     ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
 ) -> list[Lease]:
-    """Record the items of a queue and the runs that share it, as many as its plan has hubs: all or nothing.
+    """Record the items of a queue and the runs that share it, as many as its plan has hubs, all or none.
 
     `once` as of `submit`; the runs carry the identity of the queue's whole plan.
     """
@@ -129,55 +124,44 @@ def submit_queue(
     items = workload.spec.items
     assert items is not None
     queue = f"{workload.metadata.name}-q{secrets.token_hex(3)}"
-    part = replace(submission, plan=of_one_hub(whole, workload), queue=queue)
-    return _record(
-        ledger,
-        [part] * (hubs_of(whole) or 1),
-        whole,
-        stage_run,
-        owner=owner,
-        clock=clock,
-        once=once,
-        also=lambda db, _: add_queue(db, queue, items.names or names(items.total)),
+    apart = len({schedule.start for schedule in whole.schedules}) > 1
+    speed = submission.speed or (REHEARSAL_SPEED if submission.rehearsal and apart else None)
+    parts = [
+        replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)
+    ]
+    new = [_new(part, whole, clock=clock) for part in parts]
+    new[0] = replace(new[0], rejected=_rejected(ledger, new[0], whole))
+    with _staged(new, [partial(stage_run, part) for part in parts]):
+        waiting = items.names or names(items.total)
+        return ledger.add_runs(new, owner=owner, once=once, also=lambda db: add_items(db, queue, waiting))
+
+
+def _new(submission: Submission, whole: Plan, *, clock: Clock) -> NewRun:
+    """Return the run of a plan that is all of `whole`, which gives its identity, or a part of it."""
+    run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
+    document = _decision(submission.plan)
+    identity = _hash(document) if submission.plan is whole else plan_hash(whole)
+    return NewRun(
+        {**_first_row(submission, run, now=clock.now()), "plan_hash": identity},
+        _accepted(submission, document),
     )
 
 
-def _record(
-    ledger: Ledger,
-    parts: Sequence[Submission],
-    whole: Plan,
-    stage: Callable[[Submission, str], None],
-    *,
-    owner: str | None,
-    clock: Clock,
-    once: bool,
-    also: Callable[[Connection, str], None] | None,
-) -> list[Lease]:
-    """Record a run of each part of a plan: of all of `whole`, which gives its identity, or less.
+def _rejected(ledger: Ledger, new: NewRun, whole: Plan) -> bytes | None:
+    """Return the rejected candidates of a plan to be stored with its run, None where they are already."""
+    return None if ledger.has_rejected(new.values["plan_hash"]) else pack(whole.rejected)
 
-    `also` is told the first of them.
-    """
-    runs = [f"{part.loaded.workload.metadata.name}-{secrets.token_hex(3)}" for part in parts]
+
+@contextmanager
+def _staged(runs: Sequence[NewRun], stages: Sequence[Callable[[str], None]]) -> Iterator[None]:
+    """Bring the jobs of runs that are recorded within; where they are not, nothing of them stays."""
     try:
-        for part, run in zip(parts, runs, strict=True):
-            stage(part, run)
-        documents = [_decision(part.plan) for part in parts]
-        identity = _hash(documents[0]) if parts[0].plan is whole else plan_hash(whole)
-        now = clock.now()
-        return ledger.add_runs(
-            [
-                ({**_first_row(part, run, now=now), "plan_hash": identity}, _accepted(part, document))
-                for part, run, document in zip(parts, runs, documents, strict=True)
-            ],
-            owner=owner,
-            once=once,
-            rejected=None if ledger.has_rejected(identity) else pack(whole.rejected),
-            also=None if also is None else lambda db: also(db, runs[0]),
-        )
+        for run, stage in zip(runs, stages, strict=True):
+            stage(run.values["id"])
+        yield
     except HarchosError:
         for run in runs:
-            with suppress(MailboxError):
-                unstage_run(run)
+            unstage_run(run.values["id"])
         raise
 
 
@@ -192,16 +176,16 @@ def check_runs(plan: Plan) -> None:
     """Raise HarchosError where this version cannot carry out what a plan chose."""
     if plan.chosen is None:
         raise HarchosError("the plan chose nothing to run", hint="`harchos plan` says why")
+    if any(loses_work(one.segments, plan.workload["spec"]) for one in plan.schedules):
+        raise HarchosError(
+            "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
+            hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
+        )
     for segment in plan.chosen.segments:
         if segment.nodes > 1 and plan.workload["spec"]["type"] in SERVICE_TYPES:
             raise HarchosError(
                 f"the plan has {segment.nodes} nodes; this version runs a service on one",
                 hint="set replicas to 1",
-            )
-        if loses_work(plan.chosen.segments, plan.workload["spec"]):
-            raise HarchosError(
-                "the plan changes the number of nodes, and without `checkpoint` the work is lost each time",
-                hint="add `checkpoint: {path: checkpoints}` to the workload, or remove `scaling`",
             )
         if segment.gpu_limit_watts is not None:
             raise HarchosError(

@@ -57,3 +57,34 @@ def test_every_item_of_a_queue_is_done_once_although_a_hub_is_lost(road: Road) -
     assert {line.split()[0] for line in logs.splitlines() if line.endswith(" did")} == marks
     assert report["sum"]["gco2ePerItem"] > 0
     assert road.left() == []
+
+
+def test_hubs_of_a_queue_in_two_regions_share_its_items(road: Road) -> None:
+    workload = road.workload(
+        'sleep 0.5; echo "$HARCHOS_HUB" > "$HARCHOS_OUTPUT_DIR/result"',
+        name="apart",
+        duration="2h",
+        resources={"gpu": {"count": 1, "type": "L4"}},
+        placement={"regions": ["gcp/europe-west3", "gcp/europe-west4"]},
+        items={"count": ITEMS, "maxHubs": 2},
+    )
+    quotas = road.work / "quotas.yaml"
+    quotas.write_text("quotas: [{provider: gcp, gpu: L4, maxGpus: 1}]\n")
+    planned = road.harchos("plan", workload, "--quotas", quotas, "--out", "plan.json", "--format", "json")
+    assert planned.returncode == 0, planned.stderr
+    parts = {part["chosen"]["segments"][0]["region"]: part for part in json.loads(planned.stdout)["parts"]}
+    assert {region: part["hubs"] for region, part in parts.items()} == {"europe-west3": 1, "europe-west4": 1}
+
+    applied = road.harchos("apply", "plan.json", "--rehearse", "--yes")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    (queue,) = road.status()["queues"]
+    assert (queue["done"], queue["failed"], queue["runs"]) == (ITEMS, 0, 2)
+    report = json.loads(road.harchos("report", queue["queue"], "--format", "json").stdout)
+    hubs = {hub["hub"]: hub["region"] for run in report["runs"] for hub in run["hubs"]}
+    results = sorted((road.home / "runs" / queue["queue"] / "outputs").glob("*/result"))
+    assert len(results) == ITEMS
+    assert {hubs[path.read_text().strip()] for path in results} == set(parts)
+    for run in report["runs"]:
+        (hub,) = run["hubs"]
+        assert run["planned"]["places"] == [f"gcp/{hub['region']} g2-standard-4 (on-demand)"]
+    assert road.left() == []

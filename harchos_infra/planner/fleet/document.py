@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harchos_infra.planner.encoding import encode
+from harchos_infra.planner.fleet.quota import Quota
 
 if TYPE_CHECKING:
     from harchos_infra.planner.fleet.fleet import Entry, Fleet, PoolUse
@@ -58,11 +59,15 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _pool(found: PoolUse) -> dict[str, Any]:
     quota = found.pool.quota
+    limit = (
+        {"gpu": quota.gpu, quota.name: quota.limit}
+        if isinstance(quota, Quota)
+        else {"name": quota.name, "code": quota.code, "unit": quota.unit, "limit": quota.limit}
+    )
     return {
-        "provider": quota.provider,
+        "provider": found.pool.provider,
         "region": found.pool.region,
-        "gpu": quota.gpu,
-        quota.key: quota.limit,
+        **limit,
         "peak": found.use.peak,
         "fullHours": found.use.full.total_seconds() / 3600,
         "firstFull": found.use.first_full,

@@ -4,6 +4,7 @@ Where the plans that the workloads make alone keep every quota together, they ar
 nothing can be better. Else every workload's candidates compete (`assemble`, `solve`): as many workloads as
 possible get a place, at the least sum of scores, each workload's score being its own objective's in USD
 (`Member.weights`). Within a fleet a workload runs in one uninterrupted window, or as its own plan has it.
+Each hub of a queue is placed by itself; a queue has a place if all of its hubs have.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from typing import Any, Literal
 import numpy as np
 
 from harchos_infra import __version__
+from harchos_infra.catalog.availability import Availability
 from harchos_infra.errors import HarchosError
 from harchos_infra.grid.signal import Signal
 from harchos_infra.planner.encoding import encode
 from harchos_infra.planner.fleet.assemble import Assembled, assemble
 from harchos_infra.planner.fleet.member import Member, Ways
 from harchos_infra.planner.fleet.miss import nearest_miss
-from harchos_infra.planner.fleet.outcome import chosen_plan, in_fleet, placeless_plan
+from harchos_infra.planner.fleet.outcome import chosen_plan, in_fleet, placeless_plan, queue_plan
 from harchos_infra.planner.fleet.pool import Pool, Pools, Taking, Use, added, keeps, takings, use
-from harchos_infra.planner.fleet.quota import Quotas
+from harchos_infra.planner.fleet.quota import Quota, Quotas
 from harchos_infra.planner.fleet.repair import NOWHERE
 from harchos_infra.planner.fleet.solve import Method, Solution, solve
 from harchos_infra.planner.plan import Plan, Schedule
@@ -128,14 +130,19 @@ def plan_fleet(members: Sequence[Member], *, quotas: Quotas, signal: Signal) -> 
     Raises HarchosError where two workloads have the same name.
     """
     _check_names(members)
-    pools, inputs = Pools(quotas), _inputs(members, quotas)
+    pools, inputs = Pools(quotas, _availability(members)), _inputs(members, quotas)
     alone = [_takings(pools, member, member.plan.chosen) for member in members]
     if keeps(pools, alone):
-        limited = bool(pools.pools)
+        limited = any(isinstance(pool.quota, Quota) for pool in pools.pools)
         entries = [Entry(m, in_fleet(m.plan, inputs) if limited else m.plan) for m in members]
         return _fleet(entries, pools, None, inputs)
     entries, solution = _together(members, pools, signal, inputs)
     return _fleet(entries, pools, solution, inputs)
+
+
+def _availability(members: Sequence[Member]) -> Availability | None:
+    """Return what clouds said: the same for all workloads that are planned at one time."""
+    return next((member.catalog.availability for member in members if member.catalog.availability), None)
 
 
 def _check_names(members: Sequence[Member]) -> None:
@@ -170,7 +177,7 @@ def _takings(pools: Pools, member: Member, chosen: Schedule | None) -> dict[int,
         return {}
     wanted = {segment.offer for segment in chosen.segments}
     offers = {offer.key: offer for offer in member.catalog.offers if offer.key in wanted}
-    return takings(pools, offers, chosen)
+    return takings(pools, offers, chosen, of_queue=member.hubs > 1)
 
 
 def _together(
@@ -179,14 +186,16 @@ def _together(
     """Let the members that have a plan of their own compete; return all entries, and the solution."""
     able = [number for number, member in enumerate(members) if member.plan.chosen is not None]
     ways = {number: Ways.of(members[number], signal) for number in able}
-    assembled = assemble(list(ways.values()), pools)
+    jobs = [number for number in ways for _ in range(members[number].hubs)]
+    assembled = assemble([ways[number] for number in jobs], pools)
     solution = solve(assembled.problem)
     plans: dict[int, Plan] = {n: member.plan for n, member in enumerate(members) if n not in ways}
-    for job, (number, way) in enumerate(ways.items()):
-        place = int(solution.placement.candidate[job])
-        if place != NOWHERE:
-            start_s = int(solution.placement.start_s[job])
-            plans[number] = _placed(assembled, way, job, place, start_s, inputs)
+    held = dict.fromkeys(ways, 0)
+    for number, way in ways.items():
+        places = _places(assembled, solution, [job for job, of in enumerate(jobs) if of == number])
+        held[number] = len(places)
+        if len(places) == members[number].hubs:
+            plans[number] = _placed(way, places, inputs)
     taken = {n: _takings(pools, members[n], plan.chosen) for n, plan in plans.items()}
     for number in sorted(n for n, way in ways.items() if way.alternative < inf):
         own = members[number].plan
@@ -196,16 +205,23 @@ def _together(
     together = added(taken.values())
     for number, way in ways.items():
         if number not in plans:
-            plans[number] = placeless_plan(way, nearest_miss(way, pools, together), inputs)
+            plans[number] = placeless_plan(way, nearest_miss(way, pools, together, held[number]), inputs)
     return [Entry(member, plans[number]) for number, member in enumerate(members)], solution
 
 
-def _placed(
-    assembled: Assembled, way: Ways, job: int, place: int, start_s: int, inputs: dict[str, Any]
-) -> Plan:
-    candidate, start_s = assembled.candidate(job, place), start_s - assembled.shift_s[job]
+def _places(assembled: Assembled, solution: Solution, jobs: Sequence[int]) -> list[tuple[int, int]]:
+    """Return candidate and start of those of a member's jobs that have a place, as the member counts them."""
+    placement = solution.placement
+    return [
+        (assembled.candidate(job, place), int(placement.start_s[job]) - assembled.shift_s[job])
+        for job in jobs
+        if (place := int(placement.candidate[job])) != NOWHERE
+    ]
+
+
+def _placed(way: Ways, places: Sequence[tuple[int, int]], inputs: dict[str, Any]) -> Plan:
     own = way.member.plan
-    made = chosen_plan(way, candidate, start_s, inputs)
+    made = chosen_plan(way, *places[0], inputs) if len(places) == 1 else queue_plan(way, places, inputs)
     same = made.chosen and own.chosen and made.chosen.segments == own.chosen.segments
     return in_fleet(own, inputs) if same else made
 

@@ -46,6 +46,8 @@ class Member:
     """What earlier runs took, as its own plan had it."""
     policy: LoadedPolicy | None = None
     """What its own plan kept to."""
+    hubs: int = 1
+    """Of a queue: so many hubs, each placed by itself; `workload` is what one of them does, `plan` of all."""
 
     @property
     def name(self) -> str:
@@ -121,12 +123,12 @@ class Ways:
 
     @property
     def alternative(self) -> float:
-        """Score of the member's own plan where that beats any window: with pauses, say."""
+        """Score of the member's own plan (of a hub's part of it) where that beats any window: with pauses."""
         own = self.member.plan.chosen
         if own is None:
             return inf
         windows = self.fixed + self.slope * self.estimates.best_mean[self.index]
-        score, least = self.member.score(own), float(windows.min(initial=inf))
+        score, least = self.member.score(own) / self.member.hubs, float(windows.min(initial=inf))
         return score if score < least - TIE * abs(least) else inf
 
     @property

@@ -11,8 +11,13 @@ from harchos_infra.planner.fleet.pool import Pools, Taking, use
 from harchos_infra.planner.wording import duration
 
 
-def nearest_miss(ways: Ways, pools: Pools, taken: Mapping[int, Sequence[Taking]]) -> str:
-    """Return which single change would make room, beside what the others take."""
+def nearest_miss(ways: Ways, pools: Pools, taken: Mapping[int, Sequence[Taking]], held: int) -> str:
+    """Return which single change would make room, beside what the others take.
+
+    Of a queue: for how many of its hubs there is room, `held`.
+    """
+    if ways.member.hubs > 1:
+        return f"the quotas leave room for {held} of {ways.member.hubs} hubs in time"
     found = [*_more_time(ways, pools, taken), *_more_quota(ways, pools)]
     return "; or ".join(found)
 
@@ -29,7 +34,8 @@ def _more_quota(ways: Ways, pools: Pools) -> list[str]:
         return []
     _, pool, units, offer = min(short, key=lambda item: (item[0], item[3].price_usd_hour, _name(item[3])))
     quota = pools.pools[pool].quota
-    return [f"raise {quota.key} of {pools.pools[pool].name} from {quota.limit} to {units:g}: {_name(offer)}"]
+    what = f"{pools.pools[pool].to_raise} of {pools.pools[pool].name}"
+    return [f"raise {what} from {quota.limit:g} to {units:g}: {_name(offer)}"]
 
 
 def _more_time(ways: Ways, pools: Pools, taken: Mapping[int, Sequence[Taking]]) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harchos_infra.planner.fleet.member import Ways
-from harchos_infra.planner.plan import Plan, Rejection, summary
+from harchos_infra.planner.fleet.member import Member, Ways
+from harchos_infra.planner.hubs import joined
+from harchos_infra.planner.plan import Part, Plan, Rejection, Schedule, summary
 from harchos_infra.planner.rank import DELTAS
 from harchos_infra.planner.window import HOUR_S, TIE
 
@@ -39,6 +41,49 @@ def chosen_plan(ways: Ways, candidate: int, start_s: int, inputs: Mapping[str, A
         summary=summary(own.summary["considered"], own.summary["feasible"], rejected),
         horizon=ways.estimates.horizon.shown(ways.estimates.regions[index].zone or ""),
     )
+
+
+def queue_plan(ways: Ways, places: Sequence[tuple[int, int]], inputs: Mapping[str, Any]) -> Plan:
+    """Return the plan of a queue with a candidate and a start chosen for each hub.
+
+    What was compared is what all hubs in one place would take, whether or not the quotas hold them.
+    """
+    own, hubs = ways.member.plan, len(places)
+    found = [Part(n, n / hubs, ways.schedule(*place)) for place, n in Counter(places).items()]
+    parts = sorted(found, key=lambda part: (part.chosen.start, part.chosen.segments[0].offer))
+    chosen = joined(parts)
+    rejected = tuple(_all_in_one_place(ways.member, chosen))
+    return replace(
+        own,
+        decision="schedule_now" if chosen.start == own.now else "defer",
+        chosen=chosen,
+        frontier=(),
+        rejected=rejected,
+        inputs={**own.inputs, "fleet": dict(inputs)},
+        summary=summary(own.summary["considered"], own.summary["feasible"], rejected),
+        horizon=ways.estimates.horizon.shown(chosen.segments[0].zone),
+        parts=tuple(parts) if len(parts) > 1 else None,
+    )
+
+
+def _all_in_one_place(member: Member, chosen: Schedule) -> Iterator[Rejection]:
+    """Yield every offer that no hub is on, with what it would take if all hubs were there."""
+    (per_usd, per_g), counted_g = member.weights, member.counted_g(chosen)
+    for lost in (*_own_best(member), *member.plan.rejected):
+        if lost.cost_usd is None or lost.gco2e is None:
+            yield lost
+        elif lost.offer not in chosen.offers:
+            usd, gco2e = lost.cost_usd - chosen.cost_usd, lost.gco2e - counted_g
+            worse = "dominated" if usd >= 0 and gco2e >= 0 else "ranked-lower"
+            reason = QUOTA if per_usd * usd + per_g * gco2e < 0 else worse
+            detail = f"{usd:+.3g} USD, {gco2e:+.3g} gCO2e with all {member.hubs} hubs there"
+            yield replace(lost, reason=reason, detail=detail)
+
+
+def _own_best(member: Member) -> Iterator[Rejection]:
+    best = member.plan.chosen
+    if best is not None and len(best.offers) == 1:
+        yield Rejection(*best.offers[0], QUOTA, "", best.cost_usd, member.counted_g(best), best.start)
 
 
 def placeless_plan(ways: Ways, nearest_miss: str, inputs: Mapping[str, Any]) -> Plan:

@@ -1,49 +1,73 @@
-"""Pools: what a quota limits in one region, and who takes how much of it when."""
+"""Pools: what a quota limits in one region, or in all together, and who takes how much of it when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from harchos_infra.catalog import Offer
+from harchos_infra.catalog.availability import Availability
+from harchos_infra.catalog.live import Quota as LiveQuota
 from harchos_infra.planner.fleet.quota import Quota, Quotas
 from harchos_infra.planner.plan import Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One quota in one region."""
+    """One quota of a file, or of a cloud's own, in one region."""
 
-    quota: Quota
+    quota: Quota | LiveQuota
+    provider: str
     region: str
 
     @property
     def name(self) -> str:
-        """Place and what is counted: `aws/eu-north-1 L4`."""
-        return f"{self.quota.provider}/{self.region} {self.quota.unit}"
+        """Place and what is limited: `aws/eu-north-1 L4`."""
+        what = self.quota.unit if isinstance(self.quota, Quota) else self.quota.name
+        return f"{self.provider}/{self.region} {what}"
+
+    @property
+    def to_raise(self) -> str:
+        """What a request to raise it names: the key in the file, the cloud's code."""
+        return self.quota.name if isinstance(self.quota, Quota) else self.quota.code
+
+
+ALL_REGIONS = "all regions"
 
 
 class Pools:
-    """The pools that some offer of a fleet takes from, in the order in which they are met."""
+    """The pools that some offer of a fleet takes from, in the order in which they are met.
 
-    def __init__(self, quotas: Quotas) -> None:
+    They are of the file's quotas, and of what clouds said that an account may rent.
+    """
+
+    def __init__(self, quotas: Quotas, availability: Availability | None = None) -> None:
         self._quotas = quotas.entries
+        self._availability = availability or Availability()
         self.pools: list[Pool] = []
         self._number: dict[Pool, int] = {}
 
     def needs(self, offer: Offer, nodes: int) -> list[tuple[int, float]]:
-        """Return (pool, units) for each pool that `nodes` machines of an offer take from."""
+        """Return (pool, units) for each pool that a hub of `nodes` machines of an offer takes from."""
         found = []
-        for quota in self._quotas:
-            if units := quota.units(offer, nodes):
-                pool = Pool(quota, offer.region)
+        for pool in self._of(offer):
+            if units := pool.quota.need(offer, nodes):
                 number = self._number.setdefault(pool, len(self.pools))
                 if number == len(self.pools):
                     self.pools.append(pool)
                 found.append((number, units))
         return found
+
+    def _of(self, offer: Offer) -> Iterator[Pool]:
+        provider, region = offer.provider, offer.region
+        yield from (Pool(quota, provider, region) for quota in self._quotas if quota.limits(offer))
+        for quota in self._availability.quotas(offer):
+            if quota.everywhere:
+                yield Pool(replace(quota, region=ALL_REGIONS, used=None), provider, ALL_REGIONS)
+            else:
+                yield Pool(quota, provider, region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +80,14 @@ class Taking:
 
 
 def takings(
-    pools: Pools, offers: dict[tuple[str, str, str, str], Offer], chosen: Schedule
+    pools: Pools, offers: dict[tuple[str, str, str, str], Offer], chosen: Schedule, *, of_queue: bool = False
 ) -> dict[int, list[Taking]]:
-    """Return what the segments of a schedule take of each pool."""
+    """Return what the segments of a schedule take of each pool; of a queue each machine is a hub."""
     found: dict[int, list[Taking]] = {}
     for segment in chosen.segments:
-        for pool, units in pools.needs(offers[segment.offer], segment.nodes):
-            found.setdefault(pool, []).append(Taking(segment.start, segment.end, units))
+        hubs = segment.nodes if of_queue else 1
+        for pool, units in pools.needs(offers[segment.offer], segment.nodes // hubs):
+            found.setdefault(pool, []).append(Taking(segment.start, segment.end, hubs * units))
     return found
 
 

@@ -42,12 +42,14 @@ class Quota:
     limit: int
     counts_gpus: bool
 
-    def units(self, offer: Offer, nodes: int) -> float:
-        """Return how much of the quota `nodes` machines of an offer take; 0 where they are not under it."""
+    def limits(self, offer: Offer) -> bool:
+        """Tell whether machines of an offer are under the quota."""
         if offer.provider != self.provider or self.region not in (None, offer.region):
-            return 0.0
-        if self.gpu is not None and (offer.gpu_model is None or not matches(self.gpu, offer.gpu_model)):
-            return 0.0
+            return False
+        return self.gpu is None or (offer.gpu_model is not None and matches(self.gpu, offer.gpu_model))
+
+    def need(self, offer: Offer, nodes: int) -> float:
+        """Return how much of the quota `nodes` machines of an offer take."""
         return nodes * offer.gpu_count if self.counts_gpus else float(nodes)
 
     @property
@@ -56,9 +58,14 @@ class Quota:
         return (self.gpu or "GPU") if self.counts_gpus else "instance"
 
     @property
-    def key(self) -> str:
+    def name(self) -> str:
         """The key of the limit in the file."""
         return "maxGpus" if self.counts_gpus else "maxInstances"
+
+    @property
+    def code(self) -> str:
+        """What is counted: with the key and the region, what is to be raised."""
+        return self.unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 import subprocess
@@ -169,7 +170,12 @@ class Trial:
             return self._tear()
         if fault.kind == "state lost":
             return self._lose_state()
-        return self._block(fault)
+        try:
+            return self._block(fault)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # a disk that is full already
+                raise
+            return False
 
     def _kill_drivers(self, *, races: bool) -> bool:
         taken_up = self._taken_up()

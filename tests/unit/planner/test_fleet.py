@@ -245,7 +245,7 @@ def named(made: Workload, number: int) -> Workload:
 
 def units(w: World, quota: Quota, key: tuple[str, str, str, str]) -> float:
     found = next(o for o in w.catalog.offers if (o.provider, o.region, o.instance_type, o.market) == key)
-    return quota.units(found, w.workload.spec.replicas)
+    return quota.need(found, w.workload.spec.replicas) if quota.limits(found) else 0.0
 
 
 def within(quotas: tuple[Quota, ...], spans: list[tuple[World, Any, datetime, datetime]]) -> bool:

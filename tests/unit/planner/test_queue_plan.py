@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harchos_infra.planner.plan import Plan
-from harchos_infra.planner.queue import hubs_of, of_one_hub, plan_queue
+from harchos_infra.planner.queue import hubs_of, of_each_hub, plan_queue
 from harchos_infra.planner.request import ASSUMED_RESTART_S
 from harchos_infra.workload.document import Workload
 from tests.unit.planner.small_world import MIDNIGHT, SmallCatalog, SmallSignal, offer, region, workload
@@ -73,7 +73,8 @@ def test_a_deadline_that_one_hub_cannot_meet_is_met_by_several() -> None:
 def test_the_parts_of_the_hubs_add_up_to_the_plan() -> None:
     of = queue(budget={"maxCost": 60})
     made = planned(of)
-    part = of_one_hub(made, of)
+    part, *others = of_each_hub(made, of)
+    assert others == [part] * 5
     assert made.chosen is not None and part.chosen is not None
     assert [segment.nodes for segment in part.chosen.segments] == [1]
     for figure in ("cost_usd", "energy_kwh", "gco2e"):

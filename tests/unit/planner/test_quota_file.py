@@ -38,10 +38,11 @@ def test_a_quota_is_of_a_region_or_of_each_region(tmp_path: Path) -> None:
 
 def test_a_family_covers_its_models_and_a_machine_counts_whole() -> None:
     found = next(o for o in CATALOG.offers if o.gpu_model == "A100-80GB" and o.gpu_count == 8)
-    assert Quota(found.provider, None, "a100", 1, counts_gpus=True).units(found, 2) == 16
-    assert Quota(found.provider, found.region, None, 1, counts_gpus=False).units(found, 2) == 2
-    assert Quota(found.provider, None, "H100", 1, counts_gpus=True).units(found, 2) == 0
-    assert Quota(found.provider, "elsewhere", None, 1, counts_gpus=True).units(found, 2) == 0
+    assert Quota(found.provider, None, "a100", 1, counts_gpus=True).limits(found)
+    assert Quota(found.provider, None, "a100", 1, counts_gpus=True).need(found, 2) == 16
+    assert Quota(found.provider, found.region, None, 1, counts_gpus=False).need(found, 2) == 2
+    assert not Quota(found.provider, None, "H100", 1, counts_gpus=True).limits(found)
+    assert not Quota(found.provider, "elsewhere", None, 1, counts_gpus=True).limits(found)
 
 
 def test_every_error_is_named_at_its_place(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from harchos_infra.report import markdown, table
 from harchos_infra.report.account import account
 from harchos_infra.report.queue import QueueReport
 from harchos_infra.runs.items import Counts
-from support.records import record
+from support.records import plan, record
 
 NO_HUB: dict[str, Any] = {"id": "sweep-3", "hubs": (), "measurements": (), "units": {"items": 0.0}}
 
@@ -38,6 +38,15 @@ def test_the_sum_is_that_of_the_runs_and_each_item_has_its_share() -> None:
     assert said["sum"]["usdPerItem"] == pytest.approx(made.usd / 7)
     assert [run["run"]["id"] for run in said["runs"]] == ["sweep-1", "sweep-2"]
     json.dumps(said, allow_nan=False)
+
+
+def test_what_each_run_did_stands_beside_what_was_planned_for_it() -> None:
+    planned = {**TWO[0], "plan": plan(inputs={**plan()["inputs"], "queue": {"items": 8, "hubs": 2}})}
+    made = report(planned, TWO[1])
+    assert [row[2] for row in made.section().rows[:2]] == ["4 (4)", "3"]
+    said = made.to_json()["planned"]
+    assert said["items"] == {"sweep-1": 4.0, "sweep-2": None}
+    assert said["totalUsd"] == pytest.approx(sum(account.planned.cost.total for _, account in made.runs))
 
 
 def test_a_run_without_a_hub_adds_nothing_and_hides_nothing() -> None:
