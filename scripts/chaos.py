@@ -1,17 +1,16 @@
 """Runs under faults: `kill -9` of everything, locks, clocks that jump, full disks; then all must be well.
 
 make chaos N=200 SEED=1                     # prints the table; exit 1 if anything came out wrong
-scripts/chaos.py --seed 1 --only 17         # one of those runs again
+scripts/chaos.py --seed 1 --only 17         # one of those trials again
+scripts/chaos.py --way queue --runs 40      # trials of one way alone
 
-Each run is a rehearsal of several segments (in the foreground, or in a controller) or a run on this machine,
-with one to four faults from the seed. Whoever drives it is started again when it dies. The home of a run that
-went wrong is kept.
+Each trial carries a workload out in one of the ways of `tests/support/chaos/way.py`, with one to four faults
+from the seed. Whoever drives it is started again when it dies. The home of a trial that went wrong is kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -27,36 +27,16 @@ from threading import Event
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.chaos import train
-from tests.support.chaos.judge import STEPS
+from tests.support.chaos.machine import empty_namespaces
 from tests.support.chaos.records import command, environ
-from tests.support.chaos.trial import Result, Trial
+from tests.support.chaos.result import Result
+from tests.support.chaos.trial import Trial
+from tests.support.chaos.way import WAYS
+from tests.support.chaos.workloads import prepare
 
-JOB = {
-    "apiVersion": "harchos.dev/v1",
-    "kind": "Workload",
-    "metadata": {"name": "chaos"},
-    "spec": {
-        "type": "batch",
-        "workdir": "job",
-        "interruptible": True,
-        "checkpoint": {"grace": "10s", "restart": "5m", "sizeGiB": 0.01, "interval": "1s"},
-        "restartPolicy": {"onFailure": "restart", "maxRetries": 9},
-        "resources": {"cpu": 1, "memory": "1Gi"},
-        "secrets": [{"name": "CHAOS_TOKEN"}],
-    },
-}
-HERE = {"duration": "2m", "placement": {"providers": ["local"]}}
-ELSEWHERE = {
-    "duration": "12h",
-    "deadline": "60h",
-    "objective": "greenest",
-    "placement": {"providers": ["aws"], "regions": ["aws/us-west-1", "aws/eu-west-2"]},
-}
 NEEDED = ("podman", "cc", "mount", "unshare")
-WRONG_CLOCK = Path(train.__file__).with_name("wrong_clock.c")
-NOW = "2022-07-17T07:30Z"
-"""From then on the plan for two regions pauses and moves, on the replayed week."""
+NAMESPACES_S = 120.0
+"""One that may still be filled is young; then none is."""
 
 
 def main() -> int:
@@ -64,13 +44,14 @@ def main() -> int:
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
         sys.exit(f"error: faults need root and {', '.join(missing) or 'no more'} (CONTRIBUTING.md)")
+    ways = [way for way in WAYS if options.way in (None, way.name)]
     numbers = [options.only] if options.only is not None else list(range(options.runs))
     base = Path(tempfile.mkdtemp(prefix="harchos-chaos-"))
     work = base / "work"
     prepare(work, base / "plans")
 
     def one(number: int) -> Result | None:
-        trial = Trial(options.seed, number, work, base / f"run-{number}", given_up)
+        trial = Trial(options.seed, number, ways, work, base / f"run-{number}", given_up)
         if given_up.is_set():
             return None
         try:
@@ -80,18 +61,19 @@ def main() -> int:
             result.wrong.append(traceback.format_exc())
         if given_up.is_set() and not result.good:
             return None
-        tell(trial, result, options.seed, base / f"run-{number}")
+        tell(trial, result, options, base / f"run-{number}")
         return result
 
-    given_up = Event()
+    before, given_up = empty_namespaces(), Event()
     for signalled in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signalled, lambda *_: given_up.set())
     with ThreadPoolExecutor(options.parallel) as pool:
         results = [result for result in pool.map(one, numbers) if result is not None]
-    print(table(results))
+    left = namespaces_left(before, base / "plans")
+    print(table(results, left))
     if given_up.is_set():
         print(f"given up: {len(numbers) - len(results)} runs were not carried out")
-    elif all(result.good for result in results):
+    elif all(result.good for result in results) and not left:
         shutil.rmtree(base)
         return 0
     return 1
@@ -101,35 +83,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs under faults.")
     parser.add_argument("--runs", type=int, default=20, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, metavar="K", help="this run of them alone")
-    parser.add_argument("--parallel", type=int, default=2, help="runs at a time (default 2)")
+    parser.add_argument("--way", choices=[way.name for way in WAYS], help="this way alone")
+    parser.add_argument("--only", type=int, metavar="K", help="this trial of them alone")
+    parser.add_argument("--parallel", type=int, default=2, help="trials at a time (default 2)")
     return parser.parse_args()
 
 
-def prepare(work: Path, home: Path) -> None:
-    """Write the job, its workload for this machine, and a plan of several segments."""
-    (work / "job").mkdir(parents=True)
-    (work / "traces").mkdir()
-    shutil.copy(train.__file__, work / "job" / "train.py")
-    argv = ["python3", "train.py", str(STEPS), str(work / "traces")]
-    for name, where in (("job", HERE), ("moves", ELSEWHERE)):
-        document = {**JOB, "spec": {**JOB["spec"], "command": argv, **where}}  # type: ignore[dict-item]
-        (work / f"{name}.yaml").write_text(json.dumps(document, indent=2))
-    shifting = ["cc", "-shared", "-fPIC", "-o", str(work / "wrong_clock.so"), str(WRONG_CLOCK)]
-    subprocess.run(shifting, check=True)
-    home.mkdir()
-    planned = command("plan", "moves.yaml", "--now", NOW, "--out", "plan.json")
-    done = subprocess.run(
-        planned, cwd=work, env=environ(home) | {"CHAOS_TOKEN": "none"}, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    segments = json.loads((work / "plan.json").read_text())["chosen"]["segments"]
-    assert len(segments) > 1, "the plan has one segment only"
-
-
-def tell(trial: Trial, result: Result, seed: int, home: Path) -> None:
-    """Print a line for a run; where it went wrong, what, and how to see it again. Else forget its home."""
+def tell(trial: Trial, result: Result, options: argparse.Namespace, home: Path) -> None:
+    """Print a line for a trial; where it went wrong, what, and how to see it again. Else forget its home."""
     faults = ", ".join(f"{count} {kind}" for kind, count in sorted(result.faults.items())) or "none met"
     verdict = "ok" if result.good else "WRONG"
     print(
@@ -143,10 +104,21 @@ def tell(trial: Trial, result: Result, seed: int, home: Path) -> None:
     for what in (*result.wrong, *result.leaks, *result.duplicates):
         print(f"     {what}")
     print(f"     planned: {'; '.join(map(str, trial.plan))}")
-    print(f"     again: scripts/chaos.py --seed {seed} --only {result.number}; its home: {home}", flush=True)
+    way = f"--way {options.way} " if options.way else ""
+    again = f"scripts/chaos.py {way}--seed {options.seed} --only {result.number}"
+    print(f"     again: {again}; its home: {home}", flush=True)
 
 
-def table(results: list[Result]) -> str:
+def namespaces_left(before: set[Path], home: Path) -> set[Path]:
+    """Return the network namespaces of these runs that stay although their user sweeps."""
+    until = time.monotonic() + NAMESPACES_S
+    while (left := empty_namespaces() - before) and time.monotonic() < until:
+        subprocess.run(command("sweep", "--yes"), env=environ(home), capture_output=True, check=False)
+        time.sleep(5)
+    return left
+
+
+def table(results: list[Result], left: set[Path]) -> str:
     """Return what was injected, what became of it, and how long recovering took."""
     faults = sum((result.faults for result in results), Counter[str]())
     times = [pair for result in results for pair in result.recovered_s]
@@ -158,7 +130,7 @@ def table(results: list[Result]) -> str:
     wrong, leaks, duplicates = (
         sum(len(getattr(result, what)) for result in results) for what in ("wrong", "leaks", "duplicates")
     )
-    hubs = sum(result.hubs for result in results)
+    hubs, leaks = sum(result.hubs for result in results), leaks + len(left)
     lines += [
         "",
         f"{good}/{len(results)} runs finished with the right result and account, on {hubs} hubs; "

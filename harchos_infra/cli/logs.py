@@ -17,12 +17,12 @@ def logs(
     """Print the output of RUN's job; of a QUEUE that of all its runs, each line marked with its run's end."""
     from harchos_infra.cli.queue import named
     from harchos_infra.runs.ledger import FINAL, Ledger
-    from harchos_infra.runs.logs import LogTail, MarkedTail
+    from harchos_infra.runs.logs import LogTail, MarkedTail, mark_of
 
     ledger = Ledger.open()
     queue, runs = named(ledger, run) if run else (None, [ledger.latest()])
     tails = {name: LogTail(ledger, name) for name in runs}
-    marked = {name: MarkedTail(tail, f"[{name.rpartition('-')[2]}] ") for name, tail in tails.items()}
+    marked = {name: MarkedTail(tail, mark_of(name)) for name, tail in tails.items()}
     while True:
         all_ended = True
         for name, tail in tails.items():

@@ -12,7 +12,7 @@ from harchos_infra.cli.output import discard
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harchos_infra.runs.driver import Choice
+    from harchos_infra.runs.interrupts import Choice
     from harchos_infra.runs.ledger import Lease, Ledger
 
 _QUESTION = """
@@ -105,7 +105,6 @@ def drive_and_show(ledger: Ledger, leases: Sequence[Lease]) -> bool:
     """Drive a run, or those of a queue, in the foreground and show it; returns whether all have ended."""
     from harchos_infra.errors import HarchosError
     from harchos_infra.runs.clock import RealClock
-    from harchos_infra.runs.drive_queue import drive_queue
     from harchos_infra.runs.driver import drive
     from harchos_infra.runs.notify import Notifier
 
@@ -121,8 +120,6 @@ def drive_and_show(ledger: Ledger, leases: Sequence[Lease]) -> bool:
         notifier = Notifier(ledger, leases[0].owner, [], hear)
     try:
         with notifier:
-            if ledger.run(leases[0].run)["queue"] is not None:
-                return drive_queue(ledger, leases, RealClock(), progress)
-            return drive(ledger, leases[0], RealClock(), progress)
+            return drive(ledger, leases, RealClock(), progress)
     finally:
         progress.close()

@@ -49,8 +49,10 @@ def sweep(
     if found.refusals:
         note("what is there is not known in full")
     if not leftovers:
+        has_forgotten = "local" in clouds and _forget_namespaces()
         if not found.refusals:
-            note("nothing to sweep")
+            if not has_forgotten:
+                note("nothing to sweep")
             return
         raise typer.Exit(1)
     if any(item.unfinished for item in leftovers):
@@ -65,8 +67,19 @@ def sweep(
     # Secrets belong to a run as a whole: the end of its hub may have left them.
     survivors = remove([item for item in leftovers if not item.unfinished or item.hub == NO_HUB], _say)
     _print_survivors(survivors)
+    if "local" in clouds:
+        _forget_namespaces()
     if survivors or found.refusals:
         raise typer.Exit(1)
+
+
+def _forget_namespaces() -> bool:
+    from harchos_infra.clouds.namespaces import forget_namespaces
+
+    gone = forget_namespaces()
+    if gone:
+        note(f"{len(gone)} network namespaces that podman left when it was killed are gone")
+    return bool(gone)
 
 
 def _document(leftovers: list[Leftover], refusals: list[HarchosError]) -> dict[str, Any]:

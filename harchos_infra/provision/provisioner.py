@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harchos_infra.clouds.cloud import Cloud, cloud
+from harchos_infra.clouds.namespaces import forget_namespaces
 from harchos_infra.errors import HarchosError
 from harchos_infra.provision.backend import LOCAL, Backend, backend_for
 from harchos_infra.provision.binary import Binary, find_binary
@@ -164,6 +165,8 @@ class Provisioner:
             pauses_s=LOCAL_PAUSES_S if cloud_name == "local" else self._removal_pauses_s,
             cancel=self._cancel,
         )
+        if cloud_name == "local":
+            forget_namespaces()
 
     def _backend_of(self, spec: HubSpec) -> Backend:
         if spec.cloud not in CLOUDS:

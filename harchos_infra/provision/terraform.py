@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ from harchos_infra.provision.child import Limits, run_child
 from harchos_infra.provision.event import OnEvent, TerraformEvent, ignore
 from harchos_infra.provision.workspace_lock import WorkspaceLock
 
+_NOTES = ("terraform.tfstate", "modules/modules.json")
+"""What Terraform notes in `.terraform` of the backend and the modules that it was prepared for."""
 DISK_FULL_HINT = "free some space on that disk, then run the same command again"
+_UNTOLD_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,14 @@ class TerraformError(HarchosError):
         super().__init__(what, hint=hint)
         self.lock = lock
 
+    @property
+    def is_held_by_the_untold(self) -> bool:
+        """Whether a state file is locked and its holder has not written down, or not yet, who it is.
+
+        For such a lock Terraform does not wait, whatever its `-lock-timeout` is.
+        """
+        return self.lock is None and _is_locked_file(self.what)
+
 
 class Terraform:
     """Runs Terraform in `directory`.
@@ -78,7 +90,7 @@ class Terraform:
         state_lock_timeout_s: int = 30,
     ) -> None:
         self._directory = directory
-        self._state_lock_timeout = f"{state_lock_timeout_s}s"
+        self._state_lock_timeout_s = state_lock_timeout_s
         self._commands = _Commands(terraform_bin_path=str(binary.path))
         self._limits = Limits(cancel or threading.Event(), timeout_s, interrupt_grace_s)
         self._lock = lock or WorkspaceLock(directory)
@@ -86,8 +98,11 @@ class Terraform:
     def init(self) -> None:
         """Prepare the workspace; harmless when it is prepared.
 
-        A provider is downloaded once for all hubs; one Terraform at a time fills the cache.
+        A provider is downloaded once for all hubs; one Terraform at a time fills the cache. What an earlier
+        one noted and could not write to its end is forgotten: Terraform would fail on it, and notes it again.
         """
+        for name in _NOTES:
+            _forget_torn(self._directory / ".terraform" / name)
         cache = plugin_cache()
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         with WorkspaceLock(cache, timeout_s=self._limits.timeout_s).held():
@@ -134,6 +149,16 @@ class Terraform:
         return {name: output["value"] for name, output in answer.items()}
 
     def _operate(self, command: str, on_event: OnEvent, **options: Any) -> Changes:
+        until = time.monotonic() + self._state_lock_timeout_s
+        while True:
+            try:
+                return self._operate_once(command, on_event, **options)
+            except TerraformError as error:
+                if not error.is_held_by_the_untold or time.monotonic() > until:
+                    raise
+            self._limits.cancel.wait(_UNTOLD_PAUSE_S)
+
+    def _operate_once(self, command: str, on_event: OnEvent, **options: Any) -> Changes:
         diagnostics: list[dict[str, Any]] = []
         changes = Changes()
 
@@ -142,6 +167,8 @@ class Terraform:
             event = TerraformEvent.parse(line)
             if event.type == "diagnostic" and event.level == "error":
                 diagnostics.append(event.raw["diagnostic"])
+                if _is_locked_file(_sentence(event.raw["diagnostic"])):
+                    return
             elif event.type == "change_summary":
                 done = event.raw["changes"]
                 changes = Changes(done["add"], done["change"], done["remove"])
@@ -153,7 +180,7 @@ class Terraform:
             diagnostics=diagnostics,
             input=False,
             json=IsFlagged,
-            lock_timeout=self._state_lock_timeout,
+            lock_timeout=f"{self._state_lock_timeout_s}s",
             **options,
         )
         return changes
@@ -205,6 +232,16 @@ class _Commands(python_terraform.Terraform):  # type: ignore[misc]  # the librar
         pass
 
 
+def _forget_torn(note: Path) -> None:
+    """Delete a file of JSON that was written half-way, as on a disk that was full."""
+    try:
+        json.loads(note.read_bytes())
+    except FileNotFoundError:
+        return
+    except ValueError:
+        note.unlink()
+
+
 def _sentence(diagnostic: dict[str, Any]) -> str:
     if diagnostic["severity"] != "error" or diagnostic["summary"] == "execution halted":
         return ""
@@ -215,6 +252,10 @@ def _sentence(diagnostic: dict[str, Any]) -> str:
 def _plain(errors: str) -> str:
     """Return what a command without JSON output wrote, without the frame that is drawn around it."""
     return " ".join(re.sub("[╷│╵]|\x1b\\[[0-9;]*m", " ", errors).split())
+
+
+def _is_locked_file(text: str) -> bool:
+    return bool(re.search(r"acquiring the state lock.*resource temporarily unavailable", text, re.DOTALL))
 
 
 def _state_lock(said: list[str]) -> StateLock | None:

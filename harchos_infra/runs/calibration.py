@@ -5,9 +5,10 @@ Which runs count, and for what:
     power       succeeded runs, and services that were stopped, whose hub real meters measured for 90 % of
                 its metered time or more: joules / seconds of the measured rows. Modelled rows never count.
     GPU power   the same, where NVML measured the GPUs and only the host had to be modelled
-    run time    succeeded runs of one attempt, no services: the job's start until its outputs were stored
+    run time    succeeded runs of one hub and one attempt, no services: the job's start until its outputs were
+                stored; a hub of several did a part of the job
     start-up    hubs that one `terraform apply` made: its beginning until the job's start
-    throughput  succeeded runs of one attempt, no services: the units that the job reported / its run time
+    throughput  the same runs: the units that the job reported / its run time
 
 A rehearsal runs on this machine whatever was planned, so that its figures are of this machine. The newest 20
 runs of a work on a machine count. Figures of this machine count on the host that they were taken on.
@@ -50,7 +51,8 @@ _HUBS = """
            hub.segment, hub.identity, hub.created_at, hub.job_started_at, hub.job_finished_at,
            hub.metered_s, hub.measured_s, hub.measured_joules, hub.meters,
            hub.gpu_measured_s, hub.gpu_measured_joules,
-           (SELECT count(*) FROM op WHERE op.run = run.id AND op.phase = 'provision') AS provisions
+           (SELECT count(*) FROM op WHERE op.run = run.id AND op.phase = 'provision') AS provisions,
+           (SELECT count(*) FROM hub AS any_hub WHERE any_hub.run = run.id) AS hubs
     FROM run JOIN hub ON hub.run = run.id
     WHERE run.phase = 'done' AND run.work IS NOT NULL
       AND (CAST(:workload AS VARCHAR) IS NULL OR run.workload = :workload)
@@ -206,7 +208,7 @@ def _experience(rows: Iterable[Row]) -> Experience:
             continue
         if row["provisions"] == 1:
             start_s.append(row["job_started_at"] - row["created_at"])
-        if done and not is_service and row["job_finished_at"] is not None:
+        if done and not is_service and row["hubs"] == 1 and row["job_finished_at"] is not None:
             lasted_s = row["job_finished_at"] - row["job_started_at"]
             run_s.append(lasted_s)
             for unit, count in _document(row["units"]).items():

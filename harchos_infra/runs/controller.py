@@ -22,12 +22,12 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import RowMapping
 
 from harchos_infra.errors import HarchosError
+from harchos_infra.runs.admission import Admission
 from harchos_infra.runs.clock import Clock
 from harchos_infra.runs.controller_held import Held, StatusFile
 from harchos_infra.runs.controller_lanes import Lane
 from harchos_infra.runs.ledger import LEASE_S, Lease, LeaseLostError, Ledger, LedgerUnwritableError
 from harchos_infra.runs.occurrences import Occurrences
-from harchos_infra.runs.queue import Queue
 from harchos_infra.runs.reconcile import Reconciler
 from harchos_infra.settings import queue_limit
 
@@ -68,7 +68,7 @@ class Controller:
 
     def __init__(self, ledger: Ledger, owner: str, clock: Clock, hear: Hear) -> None:
         self._ledger, self._owner, self._clock, self._hear = ledger, owner, clock, hear
-        self._queue = Queue(ledger.database, owner)
+        self._admission = Admission(ledger.database, owner)
         self._held: dict[str, Held] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._done: SimpleQueue[_Done] = SimpleQueue()
@@ -111,7 +111,7 @@ class Controller:
         now = time.monotonic()
         self._take_results()
         if now >= self._renew_at:
-            self._queue.renew()
+            self._admission.renew()
             self._renew_at = now + LEASE_S / 3
         if now >= self._look_at:
             self._look_at = now + TICK_S
@@ -133,7 +133,7 @@ class Controller:
     # what is new
 
     def _look(self) -> None:
-        news = self._queue.news()
+        news = self._admission.news()
         if news.free:
             self._claim()
         for run in news.stops:
@@ -153,7 +153,7 @@ class Controller:
                 self._due(run, held, self._until(held))
 
     def _claim(self) -> None:
-        for row in self._queue.claim(CLAIM):
+        for row in self._admission.claim(CLAIM):
             held = Held(Lease(row["id"], self._owner, row["epoch"]), row["priority"], due=0.0)
             held.read(row)
             self._held[row["id"]] = held
@@ -194,7 +194,7 @@ class Controller:
             if held.cloud in full:
                 continue
             limit = queue_limit(held.cloud)
-            if limit is None or self._queue.admit(held.lease, held.cloud, limit):
+            if limit is None or self._admission.admit(held.lease, held.cloud, limit):
                 held.queued = False
                 self._act(run, held)
             else:
@@ -229,14 +229,14 @@ class Controller:
         try:
             delay_s = reconciler.step(lease)
             if delay_s is None:
-                self._queue.vacate(lease.run)
+                self._admission.vacate(lease.run)
                 self._ledger.release(lease)
                 return _Done(lease)
             if phase == "run" and delay_s > 0 and self._clock.now().timestamp() < steady_s:
                 return _Done(lease, delay_s)
             row = self._ledger.run(lease.run)
             if row["phase"] == "wait" and phase != "wait":
-                self._queue.vacate(lease.run)
+                self._admission.vacate(lease.run)
             status = StatusFile.of(self._ledger.hubs(lease.run)[-1]) if row["phase"] == "run" else None
             return _Done(lease, delay_s, row, status)
         except Exception as error:
@@ -320,9 +320,9 @@ class Controller:
         acting = {run for run, held in self._held.items() if held.due is None}
         while True:
             with suppress(LedgerUnwritableError):
-                self._queue.release(but=acting)
+                self._admission.release(but=acting)
                 if acting:
-                    self._queue.renew()
+                    self._admission.renew()
             if not acting or time.monotonic() > until or self._hurry.is_set():
                 break
             with suppress(Empty):

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from harchos_infra.runs import segment
+from harchos_infra.runs.admission import cloud_of
 from harchos_infra.runs.clock import RunClock
 from harchos_infra.runs.ledger import Lease
-from harchos_infra.runs.queue import cloud_of
 from harchos_infra.runs.reconcile import Reconciler
 
 Row = Mapping[Any, Any]

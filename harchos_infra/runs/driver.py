@@ -1,41 +1,35 @@
-"""Driving one run in the foreground: the loop, its lease, its log, and a user who presses Ctrl-C."""
+"""Driving runs in the foreground: one, or those of a queue, for a user who watches and may press Ctrl-C."""
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
-from harchos_infra.errors import HarchosError
 from harchos_infra.runs.clock import Clock
+from harchos_infra.runs.driven import DrivenRun
+from harchos_infra.runs.interrupts import Choice, Wish, heard_interrupts
+from harchos_infra.runs.items import Items
 from harchos_infra.runs.ledger import LEASE_S, Lease, LeaseLostError, Ledger, LedgerUnwritableError
-from harchos_infra.runs.logs import LogTail
-from harchos_infra.runs.reconcile import Reconciler
+from harchos_infra.runs.logs import LogTail, MarkedTail, mark_of
+from harchos_infra.runs.reconcile import POLL_S
 
-UNWRITABLE_S = 30.0
-"""How long a ledger may refuse writes before the hub is taken down without it."""
-UNWRITABLE_PAUSE_S = 3.0
-
-
-Choice = Literal["detach", "cancel", "go on"]
-"""What a user who presses Ctrl-C wants."""
-Wish = Literal["detach", "stop", "hurry"]
-"""What comes of it, and of other signals."""
-INTERRUPTED: dict[Wish, str] = {"stop": "interrupted", "hurry": "interrupted again"}
+_INTERRUPTED: dict[Wish, str] = {"stop": "interrupted", "hurry": "interrupted again"}
+TOLD = 20
+"""How often, about, it is said how far a queue is."""
 
 
 class Observer(Protocol):
-    """Whoever watches a run being driven."""
+    """Whoever watches runs being driven."""
 
     def event(self, kind: str, detail: str) -> None:
         """Hear of a change."""
         ...
 
     def log(self, chunk: bytes) -> None:
-        """Hear the job's output."""
+        """Hear the output of a job."""
         ...
 
     def progress(self, phase: str, status: dict[str, Any]) -> None:
@@ -47,134 +41,114 @@ class Observer(Protocol):
         ...
 
 
-def drive(ledger: Ledger, lease: Lease, clock: Clock, observer: Observer) -> bool:
-    """Drive the run to its end, or until it is detached; returns whether it has ended.
+def drive(ledger: Ledger, leases: Sequence[Lease], clock: Clock, observer: Observer) -> bool:
+    """Drive a run, or those of one queue, until they have ended or are detached; returns whether all ended.
 
-    The first Ctrl-C asks what is wanted, any other interrupt asks the job to stop, the next one takes the hub
-    down at once.
+    The first Ctrl-C asks what is wanted, any other interrupt asks the jobs to stop, the next one takes the
+    hubs down at once. What fails in one run does not keep the others from their ends; it is raised when they
+    have come to them.
     """
-    reconciler = Reconciler(ledger, clock, observer.event)
-    tail = LogTail(ledger, lease.run)
-    with heard_interrupts() as interrupts, _renewing(ledger, lease) as renewal:
-        ended = False
-        unwritable_since = None
-        while True:
-            renewal.check()
-            wish = interrupts.wish(observer)
+    stir = threading.Event()
+    show = _Show(ledger, leases, observer, stir)
+    runs = [DrivenRun(ledger, lease, clock, show.hear, stir) for lease in leases]
+    with heard_interrupts(stir) as interrupts, _renewing(ledger, runs):
+        for run in runs:
+            run.start()
+        while not all(run.is_over for run in runs):
+            wish = interrupts.wish(observer.choose)
             if wish == "detach":
                 break
             if wish is not None:
-                reconciler.hurry = wish == "hurry"
-                ledger.desire(lease.run, "stop", INTERRUPTED[wish])
+                for run in runs:
+                    run.ask_to_stop(_INTERRUPTED[wish], hurry=wish == "hurry")
                 if wish == "stop":
                     observer.event("stop", "stopping; press Ctrl-C again to take the hub down at once")
-            try:
-                delay = reconciler.step(lease)
-                unwritable_since = None
-            except LedgerUnwritableError as error:
-                unwritable_since = unwritable_since or clock.steady_s()
-                if clock.steady_s() - unwritable_since > UNWRITABLE_S or interrupts.heard:
-                    reconciler.take_down_unrecorded(lease.run)
-                    raise
-                observer.event("ledger", error.what)
-                delay = UNWRITABLE_PAUSE_S
-            observer.log(tail.read())
-            if delay is None:
-                ended = True
-                break
-            observer.progress(ledger.run(lease.run)["phase"], tail.status())
-            if delay:
-                interrupts.wait(delay)
-    ledger.release(lease)
-    return ended
+            show.show(runs)
+            stir.wait(POLL_S)
+            stir.clear()
+        for run in runs:
+            run.leave()
+    show.show(runs)
+    for run in runs:
+        if run.error is None:
+            with suppress(LeaseLostError):
+                ledger.release(run.lease)
+    for run in runs:
+        if run.error is not None:
+            raise run.error
+    return all(run.has_ended for run in runs)
 
 
-class Interrupts:
-    """Signals that ask this process to end."""
+class _Show:
+    """Tells an observer what happens to runs: events at once, logs and progress when asked to.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.heard = 0
-        """How many of them have been acted on."""
-        self.is_ctrl_c = False
-        """Whether the last one came from the keyboard."""
-        self._wake = threading.Event()
+    Of several runs each event and each line of a log says whose it is.
+    """
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Hear one, as a signal handler."""
-        self.count += 1
-        self.is_ctrl_c = number == signal.SIGINT
-        self._wake.set()
+    def __init__(
+        self, ledger: Ledger, leases: Sequence[Lease], observer: Observer, stir: threading.Event
+    ) -> None:
+        self._ledger, self._observer, self._stir = ledger, observer, stir
+        self._queue: str | None = ledger.run(leases[0].run)["queue"]
+        self._items, self._told = Items(ledger), 0
+        self._tails = {lease.run: LogTail(ledger, lease.run) for lease in leases}
+        self._marked = {run: MarkedTail(tail, mark_of(run)) for run, tail in self._tails.items()}
+        self._said: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
 
-    def wish(self, observer: Observer) -> Wish | None:
-        """Return what is wanted since the last call; None: nothing new."""
-        if self.count <= self.heard:
-            return None
-        if self.heard == 0 and self.is_ctrl_c:
-            choice = observer.choose(lambda: self.count > 1)
-            if choice == "detach":
-                return "detach"
-            self.count = 0 if choice == "go on" else 1
-            if choice == "go on":
-                return None
-        self.heard = self.count
-        return "hurry" if self.heard > 1 else "stop"
+    def hear(self, run: str, kind: str, detail: str) -> None:
+        """Take an event of a run, on any thread."""
+        self._said.put((run, kind, detail))
+        self._stir.set()
 
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or at once when an interrupt has come."""
-        self._wake.wait(seconds)
-        self._wake.clear()
+    def show(self, runs: Sequence[DrivenRun]) -> None:
+        """Tell what is new; a ledger that is out of reach has nothing to say meanwhile."""
+        over = {run.lease.run for run in runs if run.is_over}
+        with suppress(Empty):
+            while True:
+                run, kind, detail = self._said.get_nowait()
+                self._observer.event(kind, detail if self._queue is None else f"{run}: {detail}")
+        with suppress(LedgerUnwritableError):
+            self._show_work(len(runs) - len(over), over)
 
+    def _show_work(self, hubs: int, over: set[str]) -> None:
+        for run, tail in self._tails.items():
+            chunk = tail.read() if self._queue is None else self._marked[run].read(is_over=run in over)
+            self._observer.log(chunk)
+        if self._queue is not None:
+            self._show_items(self._queue, hubs)
+            return
+        for run, tail in self._tails.items():
+            self._observer.progress(self._ledger.run(run)["phase"], tail.status())
 
-@contextmanager
-def heard_interrupts() -> Iterator[Interrupts]:
-    """Hear of SIGINT, SIGTERM and SIGHUP, in place of ending by them."""
-    interrupts = Interrupts()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupts) for number in numbers}
-    try:
-        yield interrupts
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Renewal:
-    """Renews the lease at a third of its life, on a thread of its own."""
-
-    def __init__(self, ledger: Ledger, lease: Lease) -> None:
-        self._ledger = ledger
-        self._lease = lease
-        self._stop = threading.Event()
-        self._lost: HarchosError | None = None
-        self.thread = threading.Thread(target=self._work, name="lease", daemon=True)
-
-    def check(self) -> None:
-        """Raise `LeaseLostError` once the lease is lost."""
-        if self._lost is not None:
-            raise self._lost
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self.thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(LEASE_S / 3):
-            try:
-                self._ledger.renew(self._lease)
-            except LeaseLostError as error:
-                self._lost = error
-                return
-            except LedgerUnwritableError:
-                continue
+    def _show_items(self, queue: str, hubs: int) -> None:
+        counts = self._items.counts(queue)
+        if counts.done + counts.failed >= self._told:
+            self._told = counts.done + counts.failed + max(counts.total // TOLD, 1)
+            self._observer.event("items", str(counts))
+        self._observer.progress(f"{hubs} hubs, {counts}", {})
 
 
 @contextmanager
-def _renewing(ledger: Ledger, lease: Lease) -> Iterator[_Renewal]:
-    renewal = _Renewal(ledger, lease)
-    renewal.thread.start()
+def _renewing(ledger: Ledger, runs: Sequence[DrivenRun]) -> Iterator[None]:
+    """Renew the leases of runs at a third of their life."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(LEASE_S / 3):
+            for run in runs:
+                if run.is_over:
+                    continue
+                try:
+                    ledger.renew(run.lease)
+                except LeaseLostError as error:
+                    run.lose(error)
+                except LedgerUnwritableError:
+                    continue
+
+    thread = threading.Thread(target=work, name="leases", daemon=True)
+    thread.start()
     try:
-        yield renewal
+        yield
     finally:
-        renewal.stop()
+        stop.set()
+        thread.join()

@@ -8,11 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harchos_infra.clouds.cloud import Cloud, cloud
 from harchos_infra.hub.mailbox import MailboxError
 from harchos_infra.provision.hub_spec import HubSpec
 from harchos_infra.runs.mailboxes import job_box
 from harchos_infra.runs.rented import is_rented, spec_of
 from harchos_infra.settings import home
+
+
+def hub_cloud(run: Mapping[Any, Any], place: Mapping[str, Any]) -> Cloud:
+    """Return the adapter of the cloud that a run's hub is on: a rehearsal's is always here."""
+    return cloud("local" if run["rehearsal"] else place["provider"])
 
 
 def hub_spec(run: Mapping[Any, Any], hub: Mapping[Any, Any]) -> HubSpec:

@@ -51,6 +51,16 @@ class Counts:
         return ", ".join(parts)
 
 
+def add_items(db: Connection, queue: str, names: Sequence[str]) -> None:
+    """Record a queue whose items all wait, in a transaction."""
+    rows = [
+        {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
+        for index, name in enumerate(names)
+    ]
+    db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
+    db.execute(insert(schema.item), rows)
+
+
 class Items:
     """The items of every queue in a ledger."""
 
@@ -58,16 +68,6 @@ class Items:
         self._ledger = ledger
 
     # a queue
-
-    def add(self, queue: str, names: Sequence[str]) -> None:
-        """Record a queue whose items all wait."""
-        rows = [
-            {"queue": queue, "index": index, "name": name, "state": WAITING, "attempts": 0}
-            for index, name in enumerate(names)
-        ]
-        with self._ledger.database.write() as db:
-            db.execute(insert(schema.queue).values(id=queue, created_at=db_now(db)))
-            db.execute(insert(schema.item), rows)
 
     def counts(self, queue: str, run: str | None = None) -> Counts:
         """Return how far a queue is, or what a run has taken part in it."""

@@ -42,6 +42,18 @@ class Lease:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be recorded: columns of its row, and its plan (`harchos.plan/1`).
+
+    A plan whose `rejected` is None has those that are stored for its hash: as `rejected` here, or before.
+    """
+
+    values: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    rejected: bytes | None = None
+
+
 class Ledger:
     """Reads and writes the ledger. Safe to use from several processes."""
 
@@ -61,47 +73,52 @@ class Ledger:
         with self.database.read() as db:
             return db.execute(select(r.c.plan_hash).where(r.c.plan_hash == plan_hash)).first() is not None
 
-    def add_run(
+    def add_run(self, values: Mapping[str, Any], plan: Mapping[str, Any], *, owner: str | None) -> Lease:
+        """Insert a run and its plan, as `add_runs`."""
+        return self.add_runs([NewRun(values, plan)], owner=owner)[0]
+
+    def add_runs(
         self,
-        values: Mapping[str, Any],
-        plan: Mapping[str, Any],
+        runs: Sequence[NewRun],
         *,
         owner: str | None,
         once: bool = False,
-        rejected: bytes | None = None,
         also: Callable[[Connection], None] | None = None,
-    ) -> Lease:
-        """Insert a run and its plan (`harchos.plan/1`), owned from its first moment (None: by nobody).
+    ) -> list[Lease]:
+        """Insert runs and their plans, all or none, owned from their first moment (None: by nobody).
 
-        A plan whose `rejected` is None has those that are stored for its hash: now, packed as `rejected`, or
-        before. `also` writes in the same transaction, after them; what it raises undoes all.
+        `also` writes in the same transaction, after them; what it raises undoes all.
 
         `once`: HarchosError if another run of this very plan is under way.
         """
-        segments = plan["chosen"]["segments"]
         with self.database.write(alone=once) as db:
             if once:
-                self._refuse_second(db, values)
+                self._refuse_second(db, runs[0].values)
             owners.bury(db)
             if owner is not None:
                 owners.extend(db, owner, LEASE_S)
-            db.execute(
-                insert(schema.run).values(
-                    **{"segments": segments, "priority": 0, **values},
-                    segment=0,
-                    failed_offers=[],
-                    metrics={},
-                    owner=owner,
-                    epoch=1,
-                )
-            )
-            db.execute(insert(schema.plan).values(run=values["id"], document=dict(plan)))
-            if rejected is not None:
-                row = {"plan_hash": values["plan_hash"], "packed": rejected}
-                db.execute(insert_new(db, schema.rejected).values(row))
+            for run in runs:
+                self._insert(db, run, owner)
             if also is not None:
                 also(db)
-        return Lease(str(values["id"]), owner or "", 1)
+        return [Lease(str(run.values["id"]), owner or "", 1) for run in runs]
+
+    def _insert(self, db: Connection, run: NewRun, owner: str | None) -> None:
+        segments = run.plan["chosen"]["segments"]
+        db.execute(
+            insert(schema.run).values(
+                **{"segments": segments, "priority": 0, **run.values},
+                segment=0,
+                failed_offers=[],
+                metrics={},
+                owner=owner,
+                epoch=1,
+            )
+        )
+        db.execute(insert(schema.plan).values(run=run.values["id"], document=dict(run.plan)))
+        if run.rejected is not None:
+            row = {"plan_hash": run.values["plan_hash"], "packed": run.rejected}
+            db.execute(insert_new(db, schema.rejected).values(row))
 
     def claim(self, run: str, owner: str) -> Lease | None:
         """Take an unowned or abandoned run; None while another owner is alive."""

@@ -73,6 +73,11 @@ class MarkedTail:
         return marked(whole + newline, self._mark)
 
 
+def mark_of(run: str) -> str:
+    """Return what lines of a run begin with among those of others: the end of its name."""
+    return f"[{run.rpartition('-')[2]}] "
+
+
 def prefixed(text: bytes, node: int, nodes: int) -> bytes:
     """Return a node's log with its mark before each line; as it is where there is only one node."""
     return text if nodes == 1 else marked(text, b"[n%d] " % node)

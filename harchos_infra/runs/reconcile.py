@@ -11,20 +11,17 @@ not remembered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import RowMapping
 
-from harchos_infra.clouds.cloud import Cloud, cloud, require_same_account
+from harchos_infra.clouds.cloud import require_same_account
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.hub.package import build_agent
-from harchos_infra.hub.series import read_series
 from harchos_infra.hub.status import FINAL as ENDED
 from harchos_infra.planner.encoding import decode_segment, encode
 from harchos_infra.planner.plan import Segment
@@ -34,10 +31,10 @@ from harchos_infra.provision.failure import ProvisionError
 from harchos_infra.provision.provisioner import Provisioner
 from harchos_infra.runs import segment
 from harchos_infra.runs.calibration import hub_figures, lifetime
-from harchos_infra.runs.clock import EXPIRY_MARGIN_S, Clock, RunClock, next_hour
+from harchos_infra.runs.clock import Clock, RunClock, next_hour
 from harchos_infra.runs.collect import collect, copy_outputs
 from harchos_infra.runs.feed import RETURNED, Feed
-from harchos_infra.runs.hub import hub_spec
+from harchos_infra.runs.hub import hub_cloud, hub_spec
 from harchos_infra.runs.job import SERVICE_TYPES
 from harchos_infra.runs.ledger import FINAL, Lease, Ledger
 from harchos_infra.runs.mailboxes import mailbox_root, node_boxes_of
@@ -48,7 +45,8 @@ from harchos_infra.runs.rest import Worked, worked
 from harchos_infra.runs.settle import forecast_errors, realised_intensities, signal_name
 from harchos_infra.runs.stage import forget_secrets, stage_hub
 from harchos_infra.runs.submit import ttl_s
-from harchos_infra.runs.verdict import NOT_THE_JOB, Verdict, lost, of_status
+from harchos_infra.runs.verdict import Verdict
+from harchos_infra.runs.watch import Watch
 from harchos_infra.settings import home
 
 POLL_S = 0.5
@@ -67,20 +65,6 @@ INTERRUPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a hub may be silent, in seconds: until its first sign of life, until it is looked for by its
-    cloud's own listing, and until it is given up although that still shows it."""
-
-    boot_s: float
-    lost_s: float
-    hung_s: float
-
-
-LOCAL = Patience(boot_s=20.0, lost_s=6.0, hung_s=120.0)
-RENTED = Patience(boot_s=240.0, lost_s=60.0, hung_s=1200.0)
-"""A cloud boots for minutes, and a network is away for ten: the agent's own patience is fifteen."""
-
 Report = Callable[[str, str], None]
 
 
@@ -92,9 +76,7 @@ class Reconciler:
         self._clock = clock
         self._report = report
         self._provisioner = Provisioner()
-        self._powers_read: dict[str, list[int]] = {}
-        self._beats: dict[str, tuple[int, float]] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._watch = Watch(ledger, clock)
         self._feed = Feed(ledger)
         self.hurry = False
         """Set when the user asks twice: the hub is taken down without waiting for the job's last words."""
@@ -213,14 +195,15 @@ class Reconciler:
             self._ask(box, "stop", run["reason"])
         elif leaves is not None and now >= leaves:
             self._ask(box, "checkpoint", _until_when(run))
-        self._read_power(lease, hub, boxes)
+        self._watch.read_power(lease, hub, boxes)
         status = box.get_json("status.json") or {}
-        self._tell(lease, hub, status)
+        for kind, detail in self._watch.news(hub, status):
+            self._say(lease, kind, detail)
         stays = run["desired"] == "run" and (leaves is None or now < leaves)
         self._feed.step(
             lease, run, hub, box, now, gives=stays and status.get("phase") in ("starting", "running")
         )
-        verdict = self._feed.verdict(run, self._observe(run, hub, boxes, status))
+        verdict = self._feed.verdict(run, self._verdict(run, hub, boxes, status))
         if verdict is None:
             if status.get("phase") == "running" and self._is_time_to_replan(run, now):
                 self._replan(lease, run, now, hub, status)
@@ -240,7 +223,7 @@ class Reconciler:
             operation, attempt = self._ledger.intend(lease, "destroy", {"hub": hub["hub"]})
             try:
                 if is_rented(run, hub["place"]):
-                    require_same_account(_cloud(run, hub["place"]), hub["identity"])
+                    require_same_account(hub_cloud(run, hub["place"]), hub["identity"])
                 self._provisioner.destroy(hub_spec(run, hub), self._hear_terraform)
             except HarchosError as error:
                 self._ledger.conclude(
@@ -316,7 +299,7 @@ class Reconciler:
         units: dict[str, float] = {}
         for hub in hubs:
             boxes = node_boxes_of(hub)
-            self._read_power(lease, hub, boxes)
+            self._watch.read_power(lease, hub, boxes)
             status = boxes[0].get_json("status.json") or {}
             served = _units(boxes)
             if run["type"] in SERVICE_TYPES:
@@ -464,77 +447,14 @@ class Reconciler:
     def _ttl_s(self, run: RowMapping, first: Segment) -> float:
         return ttl_s(begun_workload(self._ledger.decision(run["id"]), rehearsal=True), first)
 
-    # observing
+    # watching
 
-    def _observe(
+    def _verdict(
         self, run: RowMapping, hub: RowMapping, boxes: Sequence[Mailbox], status: Mapping[str, Any]
     ) -> Verdict | None:
-        now = self._clock.now()
-        if status.get("phase") in ENDED:
-            asked = (boxes[0].get_json("control.json") or {}).get("want")
-            return of_status(run, status, asked=asked, resumes=self._resumes(run))
-        if self.hurry:
+        if self.hurry and status.get("phase") not in ENDED:
             return Verdict("stopped", "interrupted twice")
-        if now.timestamp() > hub["expires_at"] + EXPIRY_MARGIN_S:
-            late = "the hub outlived its TTL without saying so"
-            return lost(late, resumes=True) if self._resumes(run) else Verdict("expired", late)
-        for node, box in enumerate(boxes):
-            why = self._lost_node(run, hub, node, box)
-            if why is not None:
-                which = "the hub" if len(boxes) == 1 else f"node {node}"
-                return lost(f"{which} {why}", resumes=self._resumes(run))
-        return None
-
-    def _lost_node(self, run: RowMapping, hub: RowMapping, node: int, box: Mailbox) -> str | None:
-        """Say why a node of a hub is lost, None while it may live: without all of them none can go on."""
-        if node:
-            status = box.get_json("status.json") or {}
-            reason = status.get("reason") or ""
-            if status.get("phase") in ENDED and NOT_THE_JOB.match(reason):
-                return f"was lost: {reason}"
-        heartbeat = box.get_json("heartbeat.json")
-        silent_s = self._clock.steady_s() - self._last_beat(box, heartbeat)
-        patience = RENTED if is_rented(run, hub["place"]) else LOCAL
-        if silent_s < (patience.lost_s if heartbeat else patience.boot_s):
-            return None
-        if silent_s > patience.hung_s or not self._is_alive(run, hub, node):
-            return f"has been silent for {silent_s:.0f} s"
-        return None
-
-    def _last_beat(self, box: Mailbox, heartbeat: Mapping[str, Any] | None) -> float:
-        """Return when the heart was first seen to have beaten as often as now, by the steady clock.
-
-        The clocks of the hub and of this machine may be wrong, and may be set at any time.
-        """
-        beats = 0 if heartbeat is None else heartbeat["seq"]
-        seen = self._beats.get(box.hub)
-        if seen is None or seen[0] != beats:
-            seen = self._beats[box.hub] = (beats, self._clock.steady_s())
-        return seen[1]
-
-    def _is_alive(self, run: RowMapping, hub: RowMapping, node: int) -> bool:
-        """Tell whether a node's machine is there, or here one of its processes.
-
-        A container is on an engine's books even if every process of it was killed; a cloud's listing tells
-        how many machines there are, not which.
-        """
-        nodes = hub["place"]["nodes"]
-        if is_rented(run, hub["place"]) and nodes > 1:
-            listed = _cloud(run, hub["place"]).list(hub=hub["hub"])
-            return sum(resource.kind == "instance" for resource in listed) >= int(nodes)
-        name = hub["hub"] if nodes == 1 else f"{hub['hub']}-n{node}"
-        found = _cloud(run, hub["place"]).list(hub=name)
-        return any(resource.kind not in ("cgroup", "container") for resource in found)
-
-    def _tell(self, lease: Lease, hub: RowMapping, status: Mapping[str, Any]) -> None:
-        news = {
-            "runner": status.get("runner") and status.get("runner_detail"),
-            "ready": status.get("ready_at") and f"the service answers at {status.get('endpoint')}",
-        }
-        for kind, detail in news.items():
-            if detail and (hub["hub"], kind) not in self._told:
-                self._told.add((hub["hub"], kind))
-                self._say(lease, kind, detail)
+        return self._watch.verdict(run, hub, boxes, status, resumes=self._resumes(run))
 
     def _ask(self, box: Mailbox, want: str, reason: str) -> None:
         wanted = {"want": want, "reason": reason, **({"grace_s": 0} if self.hurry else {})}
@@ -543,18 +463,6 @@ class Reconciler:
             box.put_json("control.json", {**wanted, "at": self._clock.now().isoformat()})
             grace = "at once" if self.hurry else "and may save its work"
             self._report("stop", f"the job is asked to stop {grace} ({reason})")
-
-    def _read_power(self, lease: Lease, hub: RowMapping, boxes: Sequence[Mailbox]) -> None:
-        rows: list[dict[str, Any]] = []
-        name = hub["hub"]
-        read = list(self._powers_read.get(name, hub["powers_read"]))
-        read += [0] * (len(boxes) - len(read))
-        for node, box in enumerate(boxes):
-            for chunk in read_series(box, "power", ".jsonl", first=read[node] + 1):
-                rows += [_measurement(name, node, json.loads(line)) for line in chunk.splitlines()]
-                read[node] += 1
-        self._ledger.add_measurements(lease, rows, hub=name, read=read)
-        self._powers_read[name] = read
 
     # acting
 
@@ -576,7 +484,7 @@ class Reconciler:
                     "place": place,
                     "mailbox": mailbox_root(place, rehearsal=run["rehearsal"]),
                     "state": "intended",
-                    "identity": _cloud(run, place).identity(),
+                    "identity": hub_cloud(run, place).identity(),
                     "created_at": now.timestamp(),
                     "expires_at": (now + timedelta(seconds=ttl_s)).timestamp(),
                 },
@@ -632,20 +540,3 @@ def _units(boxes: Sequence[Mailbox]) -> dict[str, float]:
     for box in boxes:
         units |= (box.get_json("status.json") or {}).get("units") or {}
     return units
-
-
-def _cloud(run: RowMapping, place: Mapping[str, Any]) -> Cloud:
-    return cloud("local" if run["rehearsal"] else place["provider"])
-
-
-def _measurement(hub: str, node: int, line: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "hub": hub,
-        "node": node,
-        "at": datetime.fromisoformat(line["at"]).timestamp(),
-        "seconds": line["seconds"],
-        "joules": line["joules"],
-        "gpu_joules": line["gpu_joules"],
-        "basis": line["basis"],
-        "by": line["by"],
-    }

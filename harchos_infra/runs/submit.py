@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -18,9 +19,9 @@ from harchos_infra.hub.items import names
 from harchos_infra.planner.plan import Plan, Segment
 from harchos_infra.planner.queue import of_each_hub
 from harchos_infra.runs.clock import Clock, next_hour
-from harchos_infra.runs.items import Items
+from harchos_infra.runs.items import add_items
 from harchos_infra.runs.job import SERVICE_TYPES
-from harchos_infra.runs.ledger import Lease, Ledger
+from harchos_infra.runs.ledger import Lease, Ledger, NewRun
 from harchos_infra.runs.rejections import pack
 from harchos_infra.runs.stage import stage_run, unstage_run
 from harchos_infra.workload import ttl
@@ -103,13 +104,17 @@ def record(
 ) -> Lease:
     """Do as `submit`; `stage` brings the job of the named run, `also` writes in the transaction that does."""
     check_runs(submission.plan)
-    return _record(ledger, submission, submission.plan, stage, owner=owner, clock=clock, once=once, also=also)
+    new = _new(submission, submission.plan, clock=clock)
+    new = replace(new, rejected=_rejected(ledger, new, submission.plan))
+    with _staged([new], [stage]):
+        follow = None if also is None else lambda db: also(db, new.values["id"])
+        return ledger.add_runs([new], owner=owner, once=once, also=follow)[0]
 
 
 def submit_queue(
     ledger: Ledger, submission: Submission, *, owner: str | None, clock: Clock, once: bool = False
 ) -> list[Lease]:
-    """Record the items of a queue, and the runs that share it: as many as its plan has hubs.
+    """Record the items of a queue and the runs that share it, as many as its plan has hubs, all or none.
 
     `once` as of `submit`; the runs carry the identity of the queue's whole plan.
     """
@@ -124,49 +129,39 @@ def submit_queue(
     parts = [
         replace(submission, plan=plan, queue=queue, speed=speed) for plan in of_each_hub(whole, workload)
     ]
-    Items(ledger).add(queue, items.names or names(items.total))
-    return [
-        _record(
-            ledger,
-            part,
-            whole,
-            partial(stage_run, part),
-            owner=owner,
-            clock=clock,
-            once=once and number == 0,
-        )
-        for number, part in enumerate(parts)
-    ]
+    new = [_new(part, whole, clock=clock) for part in parts]
+    new[0] = replace(new[0], rejected=_rejected(ledger, new[0], whole))
+    with _staged(new, [partial(stage_run, part) for part in parts]):
+        waiting = items.names or names(items.total)
+        return ledger.add_runs(new, owner=owner, once=once, also=lambda db: add_items(db, queue, waiting))
 
 
-def _record(
-    ledger: Ledger,
-    submission: Submission,
-    whole: Plan,
-    stage: Callable[[str], None],
-    *,
-    owner: str | None,
-    clock: Clock,
-    once: bool,
-    also: Callable[[Connection, str], None] | None = None,
-) -> Lease:
-    """Record a run of a plan that is all of `whole`, which gives its identity, or a part of it."""
+def _new(submission: Submission, whole: Plan, *, clock: Clock) -> NewRun:
+    """Return the run of a plan that is all of `whole`, which gives its identity, or a part of it."""
     run = f"{submission.loaded.workload.metadata.name}-{secrets.token_hex(3)}"
-    stage(run)
     document = _decision(submission.plan)
     identity = _hash(document) if submission.plan is whole else plan_hash(whole)
-    values = {**_first_row(submission, run, now=clock.now()), "plan_hash": identity}
+    return NewRun(
+        {**_first_row(submission, run, now=clock.now()), "plan_hash": identity},
+        _accepted(submission, document),
+    )
+
+
+def _rejected(ledger: Ledger, new: NewRun, whole: Plan) -> bytes | None:
+    """Return the rejected candidates of a plan to be stored with its run, None where they are already."""
+    return None if ledger.has_rejected(new.values["plan_hash"]) else pack(whole.rejected)
+
+
+@contextmanager
+def _staged(runs: Sequence[NewRun], stages: Sequence[Callable[[str], None]]) -> Iterator[None]:
+    """Bring the jobs of runs that are recorded within; where they are not, nothing of them stays."""
     try:
-        return ledger.add_run(
-            values,
-            _accepted(submission, document),
-            owner=owner,
-            once=once,
-            rejected=None if ledger.has_rejected(identity) else pack(whole.rejected),
-            also=None if also is None else lambda db: also(db, run),
-        )
+        for run, stage in zip(runs, stages, strict=True):
+            stage(run.values["id"])
+        yield
     except HarchosError:
-        unstage_run(run)
+        for run in runs:
+            unstage_run(run.values["id"])
         raise
 
 

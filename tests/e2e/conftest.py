@@ -10,10 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harchos_infra.runs import database
+from harchos_infra.runs.ledger import FINAL, Ledger
+from harchos_infra.settings import set_value
 
 HARCHOS = Path(sys.executable).with_name("harchos")
 PATIENCE_S = 240.0
@@ -87,9 +92,26 @@ class Road:
         (row,) = self.status()["runs"]
         return dict(row)
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """This home's ledger, to wait by: a command asked again and again takes the time that runs need."""
+        return Ledger.open(None if database.URL in os.environ else self.home)
+
     def job_runs(self) -> bool:
-        """Return whether a job of this home is running, as `harchos status` says."""
-        return any(row["job"] in ("running", "ready") for row in self.status()["runs"])
+        """Return whether a job of this home is running, as its hub says."""
+        return not {"running", "ready"}.isdisjoint(self._job_phases())
+
+    def job_is_ready(self) -> bool:
+        """Return whether a service of this home answers, as its hub says."""
+        return "ready" in self._job_phases()
+
+    def _job_phases(self) -> set[str]:
+        return {json.loads(path.read_bytes())["phase"] for path in self.home.glob("mailbox/*/*/status.json")}
+
+    def over(self) -> bool:
+        """Return whether there are runs and all have ended, as the ledger says."""
+        phases = {row["phase"] for row in self.ledger.runs()}
+        return phases == {FINAL}
 
     def wait_for(self, what: Callable[[], object], patience_s: float = 60.0) -> None:
         """Wait until something is true of the machine."""
@@ -138,8 +160,10 @@ class Road:
 def _road(tmp_path: Path, engine: str) -> Road:
     (tmp_path / "work").mkdir()
     road = Road(tmp_path / "home", tmp_path / "work", engine)
-    for key, value in (("local.zone", "DE"), ("local.engine", engine), ("local.image", "host")):
-        assert road.harchos("config", "set", key, value).returncode == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARCHOS_HOME", str(road.home))
+        for key, value in (("local.zone", "DE"), ("local.engine", engine), ("local.image", "host")):
+            set_value(key, value)
     return road
 
 

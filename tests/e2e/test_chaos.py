@@ -1,4 +1,4 @@
-"""A handful of runs under seeded faults; `make chaos` does hundreds."""
+"""A handful of trials under seeded faults, at least one of each way; `make chaos` does hundreds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RUNS, SEED = 8, 17478
+RUNS, SEED = 8, 1749
 
 
 def test_runs_survive_faults_with_the_right_result_and_leave_and_repeat_nothing() -> None:

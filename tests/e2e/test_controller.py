@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from harchos_infra.runs.ledger import Ledger
 from tests.e2e.conftest import HARCHOS, Road
 from tests.support.postgres import postgres_server
 
@@ -106,7 +105,7 @@ def test_cancel_is_a_wish_that_the_controller_acts_on(road: Road, controller: St
     road.wait_for(road.job_runs)
     cancelled = road.harchos("cancel", run)
     assert "is asked to stop" in cancelled.stdout
-    road.wait_for(lambda: rows(road)[run]["phase"] == "done")
+    road.wait_for(road.over)
     assert rows(road)[run]["outcome"] == "stopped"
     assert (road.home / "runs" / run / "outputs" / "late.txt").exists()
     assert "has ended already" in road.harchos("cancel", run).stderr
@@ -125,7 +124,7 @@ def test_a_controller_that_is_told_to_end_leaves_the_hub_and_the_next_one_goes_o
     assert road.marked() != []
     assert rows(road)[run]["detached"]
     controller()
-    road.wait_for(lambda: rows(road)[run]["phase"] == "done")
+    road.wait_for(road.over)
     assert rows(road)[run]["outcome"] == "succeeded"
     assert begun(road) == [run]
     assert road.left() == []
@@ -143,7 +142,7 @@ def test_a_controller_killed_at_random_moments_loses_and_repeats_nothing(
         os.kill(living.pid, signal.SIGKILL)
         living.communicate()
     controller()
-    road.wait_for(lambda: all(row["phase"] == "done" for row in rows(road).values()), patience_s=120)
+    road.wait_for(road.over, patience_s=120)
     assert {run: row["outcome"] for run, row in rows(road).items()} == dict.fromkeys(runs, "succeeded")
     assert begun(road) == sorted(runs), "each job was begun once"
     for run in runs:
@@ -168,7 +167,7 @@ def test_two_controllers_share_a_ledger_and_do_nothing_twice(
 def share(road: Road, controller: Start) -> None:
     controllers = [controller(), controller()]
     runs = [detach(road, once(road, f"job{n}")) for n in range(8)]
-    road.wait_for(lambda: all(r["phase"] == "done" for r in rows(road).values()), patience_s=180)
+    road.wait_for(road.over, patience_s=180)
     assert {run: row["outcome"] for run, row in rows(road).items()} == dict.fromkeys(runs, "succeeded")
     assert begun(road) == sorted(runs)
     for run in runs:
@@ -189,9 +188,9 @@ def test_a_controller_that_hangs_is_replaced_and_lets_go_when_it_wakes(road: Roa
     road.wait_for(road.job_runs)
     os.kill(hung.pid, signal.SIGSTOP)
     awake = controller()
-    road.wait_for(lambda: rows(road)[run]["driven"] and owner(road, run) != hung.pid, patience_s=40)
+    road.wait_for(lambda: road.ledger.is_owned(run) and owner(road, run) != hung.pid, patience_s=40)
     os.kill(hung.pid, signal.SIGCONT)
-    road.wait_for(lambda: rows(road)[run]["phase"] == "done", patience_s=90)
+    road.wait_for(road.over, patience_s=90)
     assert rows(road)[run]["outcome"] == "succeeded"
     assert begun(road) == [run]
     assert (calls(road, run, "provision"), calls(road, run, "destroy")) == (["done"], ["done"])
@@ -203,7 +202,7 @@ def test_a_controller_that_hangs_is_replaced_and_lets_go_when_it_wakes(road: Roa
 
 def owner(road: Road, run: str) -> int:
     """Return the pid of the process that drives a run."""
-    return int(Ledger.open(road.home).run(run)["owner"].split(":")[1])
+    return int(road.ledger.run(run)["owner"].split(":")[1])
 
 
 def test_a_database_that_crashes_and_comes_back_costs_no_hub_and_no_work(
@@ -218,7 +217,7 @@ def test_a_database_that_crashes_and_comes_back_costs_no_hub_and_no_work(
         time.sleep(5)
         assert road.marked() != []
         server.start()
-        road.wait_for(lambda: rows(road)[run]["phase"] == "done", patience_s=90)
+        road.wait_for(road.over, patience_s=90)
         assert rows(road)[run]["outcome"] == "succeeded"
         assert begun(road) == [run]
         assert road.left() == []
@@ -233,8 +232,8 @@ def test_a_limit_on_hubs_holds_runs_back_and_the_highest_priority_goes_first(
         for name, priority in (("low", "0"), ("high", "9"), ("mid", "5"))
     ]
     controller()
-    road.wait_for(lambda: all(row["phase"] == "done" for row in rows(road).values()), patience_s=180)
-    hubs = Ledger.open(road.home).hubs()
+    road.wait_for(road.over, patience_s=180)
+    hubs = road.ledger.hubs()
     assert [hub["run"] for hub in hubs] == [runs[1], runs[2], runs[0]]
     assert all(after["created_at"] >= before["gone_at"] for before, after in pairwise(hubs))
     told = json.loads(road.harchos("events", runs[0], "--format", "json").stdout)["events"]
@@ -251,7 +250,7 @@ def test_an_ended_run_is_retried_from_its_staged_job(road: Road, controller: Sta
     run = detach(road, file)
     assert "has not ended" in road.harchos("retry", run).stderr
     go.touch()
-    road.wait_for(lambda: rows(road)[run]["phase"] == "done")
+    road.wait_for(road.over)
     (road.work / "files" / "word.txt").write_text("other\n")
     file.unlink()
     done = road.harchos("retry", run)
@@ -285,7 +284,7 @@ def test_ctrl_c_on_a_terminal_asks_and_a_detached_run_goes_on(road: Road, contro
     assert apply.wait(timeout=30) == 0
     assert road.marked() != []
     controller()
-    road.wait_for(lambda: road.run_row()["phase"] == "done")
+    road.wait_for(road.over)
     assert road.run_row()["outcome"] == "succeeded"
     assert len(begun(road)) == 1
     os.close(main)

@@ -51,7 +51,7 @@ def test_an_inference_hub_streams_to_the_openai_client_until_it_is_destroyed(roa
     from openai import OpenAI
 
     apply = road.start("apply", CONFIGS / "inference" / "tiny-llm-local.yaml", "--yes")
-    road.wait_for(lambda: ready_endpoint(road), patience_s=180)
+    road.wait_for(road.job_is_ready, patience_s=180)
     endpoint = ready_endpoint(road)
     assert endpoint is not None
     client = OpenAI(base_url=f"{endpoint}/v1", api_key="none")
@@ -78,7 +78,7 @@ def test_an_inference_hub_streams_to_the_openai_client_until_it_is_destroyed(roa
 @pytest.mark.slow
 def test_a_dev_hub_is_rehearsed_and_answers_until_it_is_destroyed(road: Road) -> None:
     apply = road.start("apply", CONFIGS / "dev" / "workbench.yaml", "--rehearse", "--yes")
-    road.wait_for(lambda: ready_endpoint(road), patience_s=120)
+    road.wait_for(road.job_is_ready, patience_s=120)
     with urllib.request.urlopen(f"{ready_endpoint(road)}/api", timeout=10) as answer:
         assert answer.status == 200
     assert road.harchos("destroy", road.run_row()["run"], "--yes").returncode == 0

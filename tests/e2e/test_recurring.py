@@ -44,8 +44,10 @@ def test_it_is_run_once_at_its_tick_by_whichever_controller_and_no_more_once_it_
     let_its_tick_come(road)
     controllers = [road.start("controller") for _ in range(2)]
     try:
-        road.wait_for(lambda: [run["outcome"] for run in road.status()["runs"]] == ["succeeded"], 120)
-        run = road.run_row()["run"]
+        road.wait_for(road.over, 120)
+        row = road.run_row()
+        run = row["run"]
+        assert row["outcome"] == "succeeded"
         assert marks.read_text() == f"{run} hello\n"
         (recurring,) = road.status()["recurring"]
         assert recurring["last"] == {

@@ -226,7 +226,7 @@ def test_a_plan_for_a_cloud_is_rehearsed_here_and_says_so(road: Road) -> None:
 def test_a_run_that_waits_for_its_hour_has_no_hub_and_can_be_stopped(road: Road) -> None:
     later = (datetime.now(UTC) + timedelta(hours=3)).isoformat(timespec="seconds")
     apply = road.start("apply", road.workload("true", earliestStart=later, deadline="12h"), "--yes")
-    road.wait_for(lambda: [row["phase"] for row in road.status()["runs"]] == ["wait"])
+    road.wait_for(lambda: [row["phase"] for row in road.ledger.runs()] == ["wait"])
     assert road.marked() == []
     os.kill(apply.pid, signal.SIGINT)
     apply.communicate(timeout=30)

@@ -26,6 +26,8 @@ db.execute("ROLLBACK")
 _HOLD_STATE = """
 import fcntl, pathlib, sys, time
 state, info = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[3])
+if not state.exists():
+    sys.exit()
 with state.open("r+b") as file:
     fcntl.lockf(file, fcntl.LOCK_EX)
     info.write_text(sys.argv[4])

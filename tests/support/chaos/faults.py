@@ -1,17 +1,13 @@
-"""What goes wrong: kinds of faults, when each strikes and in which runs, and a plan of them from a seed."""
+"""What goes wrong: kinds of faults, when each strikes, and a plan of them from a seed."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-PHASES = ("wait", "provision", "run", "destroy", "collect", "settle", "done")
-WAYS = ("rehearsal", "controller", "local", "container", "postgresql")
-"""A rehearsal of several segments in the foreground; the same in a controller; a run on this machine; that in
-a container; a rehearsal on PostgreSQL, in two controllers at once."""
-REHEARSED = ("rehearsal", "controller", "postgresql")
-ON_FILES = ("rehearsal", "controller", "local", "container")
-"""Runs whose ledger is SQLite."""
+from tests.support.chaos.progress import PHASES
+from tests.support.chaos.way import Way
+
 BLOCKAGES = (
     "clock of the driver",
     "clock of the hub",
@@ -24,7 +20,16 @@ BLOCKAGES = (
     "state locked",
 )
 """Faults that last for a while; clocks may stay wrong."""
-LOSSES = ("checkpoint torn", "clock of the hub", "container engine", "disk full", "guard", "reboot", "worker")
+LOSSES = (
+    "checkpoint torn",
+    "clock of the hub",
+    "container engine",
+    "disk full",
+    "guard",
+    "hub",
+    "reboot",
+    "worker",
+)
 """Faults that may take a hub."""
 CLOCKS = ("clock of the driver", "clock of the hub", "clock of the machine")
 WHERE: dict[str, tuple[str, ...]] = {
@@ -32,6 +37,7 @@ WHERE: dict[str, tuple[str, ...]] = {
     "race": ("", *PHASES[:5]),
     "guard": ("run", "run", "destroy"),
     "worker": ("run", "run", "destroy"),
+    "hub": ("provision", "run", "run", "destroy"),
     "job": ("run",),
     "terraform": ("provision", "destroy"),
     "reboot": ("provision", "run", "run", "destroy", "wait"),
@@ -44,23 +50,13 @@ WHERE: dict[str, tuple[str, ...]] = {
     "container engine": ("run",),
     "database down": ("", *PHASES[:5]),
     "disk full": ("", *PHASES[:5]),
-    "clock of the driver": ("", *PHASES[:5]),
+    "clock of the driver": PHASES[:5],
     "clock of the hub": ("run",),
-    "clock of the machine": ("", *PHASES[:5]),
+    "clock of the machine": PHASES[:5],
 }
-"""By kind, the phases in which it may strike; an empty one is the beginning of the command."""
-ONLY: dict[str, tuple[str, ...]] = {
-    "ledger locked": ON_FILES,
-    "ledger locked for a minute": ("local",),
-    "container engine": ("container",),
-    "database down": ("postgresql",),
-    "disk full": ("rehearsal", "local"),
-    "clock of the driver": ("local", "container"),
-    "clock of the machine": ("local", "container"),
-}
-"""By kind, the ways of the runs that it may strike, where these are not all.
+"""By kind, the phases in which it may strike; an empty one is the beginning of the command.
 
-The clock of a driver is left alone in rehearsals: by theirs, a minute is two days and the deadline over."""
+No clock jumps before the plan is made: what one planned that was ahead would wait for hours."""
 RARE = ("ledger locked for a minute",)
 """Kinds that are slow: never more than one of them in a run, and in few."""
 
@@ -86,22 +82,15 @@ class Fault:
         return f"{self.kind}{shifted}{lasts}, {when}"
 
 
-def kinds_of(way: str) -> list[str]:
-    """Return the kinds of faults that runs of a way may meet."""
-    return [kind for kind in sorted(WHERE) if way in ONLY.get(kind, WAYS)]
-
-
-def draw(chance: random.Random, first: str, way: str) -> list[Fault]:
-    """Return one to four faults, one of them of the kind `first`, in the first segments of a run."""
-    segments = 2 if way in REHEARSED else 1
-    common = [kind for kind in kinds_of(way) if kind not in RARE]
+def draw(chance: random.Random, first: str, way: Way) -> list[Fault]:
+    """Return one to four faults, one of them of the kind `first`, in the first segments of the first runs."""
+    common = [kind for kind in way.kinds if kind not in RARE]
     kinds = [first, *chance.choices(common, k=chance.choice((0, 1, 1, 2, 3)))]
-    if segments > 1:  # on a clock that runs fast a second one is past the deadline
-        lost = [kind for kind in kinds if kind in LOSSES]
-        kinds = [kind for kind in kinds if kind not in LOSSES] + lost[:1]
+    lost = [kind for kind in kinds if kind in LOSSES]
+    kinds = [kind for kind in kinds if kind not in LOSSES] + lost[: way.most_losses]
     clocks = [kind for kind in kinds if kind in CLOCKS]
     kinds = [kind for kind in kinds if kind not in CLOCKS] + clocks[:1]
-    return [_fault(chance, kind, chance.choice((1, 1, 1, segments))) for kind in kinds]
+    return [_fault(chance, kind, chance.choice((1, 1, 1, way.segments * way.runs))) for kind in kinds]
 
 
 def _fault(chance: random.Random, kind: str, nth: int) -> Fault:

@@ -1,4 +1,4 @@
-"""What must be true of a run after faults: the same result, nothing left, nothing done twice."""
+"""What must be true of every run after faults: it ended well, nothing is left, nothing was done twice."""
 
 from __future__ import annotations
 
@@ -9,61 +9,47 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tests.support.chaos.machine import Machine
-from tests.support.chaos.records import command, environ, query, read_traces
-from tests.support.chaos.train import weights
+from tests.support.chaos.records import boxes, command, environ, query
+from tests.support.chaos.result import Result
+from tests.support.chaos.way import Way
 
-STEPS = 110
 TOLERANCE_S = 2.1
-"""Per hub: a report does not name gaps under a second, one before and one after what was metered."""
+"""Per node: a report does not name gaps under a second, one before and one after what was metered."""
 SETTLED_S = 2.0
 """A killed process may take as long to leave /proc."""
 
 
-class Findings(Protocol):
-    """Where faults of the product are written down."""
+def judge(result: Result, way: Way, root: Path, work: Path, machine: Machine, token: str) -> None:
+    """Judge every run of the home in `root`, and what came of them; nothing of it should be alive any more.
 
-    wrong: list[str]
-    leaks: list[str]
-    duplicates: list[str]
-    hubs: int
-
-
-def judge(findings: Findings, root: Path, work: Path, machine: Machine, token: str) -> None:
-    """Judge every run of the home in `root`; nothing of it should be alive any more.
-
-    `token` is the value of the run's secret.
+    `token` is the value of the runs' secret.
     """
     home = root / "home"
-    runs = query(home, "SELECT * FROM run")
-    hubs = query(home, "SELECT * FROM hub ORDER BY length(hub), hub")
-    findings.hubs = len(hubs)
-    if len(runs) != 1:
-        findings.wrong.append(f"{len(runs)} runs were recorded")
-        return
-    run, name = runs[0], runs[0]["id"]
-    traces = read_traces(work, home, name)
-    events = query(home, "SELECT kind, detail FROM event ORDER BY id")
-    findings.wrong += [*_result(run, home), *_traces(traces), *_commands(root), *_history(events, hubs)]
-    findings.leaks += [*_left(machine), *_unfinished(run, hubs, home), *_kept(root, token)]
-    findings.duplicates += [*_calls(home), *_overlaps(events)]
-    findings.duplicates += [f"{s['hub']} began the job beside another" for s in traces if not s["alone"]]
-    findings.wrong += [*_energy(home, name, hubs), *_account(home, run, hubs)]
+    runs = query(home, "SELECT * FROM run ORDER BY created_at, id")
+    result.wrong += _commands(root)
+    result.leaks += [*_left(machine), *_taken(home), *_kept(root, token)]
+    result.duplicates += _calls(home)
+    for run in runs:
+        _judge_run(result, home, run)
+    if not 1 <= len(runs) <= way.runs:
+        result.wrong.append(f"{len(runs)} runs were recorded")
+    elif all(run["outcome"] == "succeeded" for run in runs):
+        way.judge(result, home, work)
 
 
-def _result(run: Mapping[str, Any], home: Path) -> list[str]:
+def _judge_run(result: Result, home: Path, run: Mapping[str, Any]) -> None:
+    name = run["id"]
+    hubs = query(home, f"SELECT * FROM hub WHERE run = '{name}' ORDER BY length(hub), hub")
+    events = query(home, f"SELECT kind, detail FROM event WHERE run = '{name}' ORDER BY id")
+    result.hubs += len(hubs)
     if (run["phase"], run["outcome"]) != ("done", "succeeded"):
-        return [f"phase {run['phase']}, outcome {run['outcome']}: {run['reason']}"]
-    file = home / "runs" / run["id"] / "outputs" / "weights"
-    if not file.exists():
-        return ["there are no weights"]
-    return [] if file.read_text().strip() == weights(STEPS).hex() else ["the weights are not those"]
-
-
-def _traces(starts: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{s['hub']} went on from a torn checkpoint" for s in starts if not s["whole"]]
+        result.wrong.append(f"{name}: phase {run['phase']}, outcome {run['outcome']}: {run['reason']}")
+    result.wrong += [*_history(name, events, hubs), *_energy(home, name, hubs), *_account(home, run, hubs)]
+    result.leaks += _unfinished(home, run, hubs)
+    result.duplicates += _overlaps(events)
 
 
 def _commands(root: Path) -> list[str]:
@@ -79,7 +65,7 @@ def _left(machine: Machine) -> list[str]:
     return left
 
 
-def _history(events: Sequence[Mapping[str, Any]], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _history(run: str, events: Sequence[Mapping[str, Any]], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what events say that cannot be: a hub that came or went other than once, an end that is none."""
     lines = [(event["kind"], event["detail"]) for event in events]
     wrong = []
@@ -89,21 +75,24 @@ def _history(events: Sequence[Mapping[str, Any]], hubs: Sequence[Mapping[str, An
         if (came, went) != (1, 1):
             wrong.append(f"by its history {hub['hub']} came {came} times and went {went} times")
     ends = [detail for kind, detail in lines if kind == "phase" and detail.startswith("done")]
-    return wrong if len(ends) == 1 else [*wrong, f"by its history the run ended {len(ends)} times"]
+    return wrong if len(ends) == 1 else [*wrong, f"by its history {run} ended {len(ends)} times"]
 
 
-def _unfinished(run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]], home: Path) -> list[str]:
+def _unfinished(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what the ledger still holds to be under way."""
     left = [hub["hub"] for hub in hubs if hub["gone_at"] is None or hub["state"] != "gone"]
     left = [f"{hub} is not recorded as gone" for hub in left]
     if run["finished_at"] is None:
-        left.append("the run is not recorded as ended")
-    last = {
-        json.dumps(_document(call["intent"])): call["state"]
-        for call in query(home, "SELECT intent, state FROM op WHERE phase = 'destroy' ORDER BY id")
-    }
-    left += [f"destroy of {intent} is {state}" for intent, state in last.items() if state != "done"]
-    return left + [f"a place of {slot['run']} is taken" for slot in query(home, "SELECT run FROM slot")]
+        left.append(f"{run['id']} is not recorded as ended")
+    calls = query(
+        home, f"SELECT intent, state FROM op WHERE run = '{run['id']}' AND phase = 'destroy' ORDER BY id"
+    )
+    last = {json.dumps(_document(call["intent"])): call["state"] for call in calls}
+    return left + [f"destroy of {intent} is {state}" for intent, state in last.items() if state != "done"]
+
+
+def _taken(home: Path) -> list[str]:
+    return [f"a place of {slot['run']} is taken" for slot in query(home, "SELECT run FROM slot")]
 
 
 def _kept(root: Path, token: str) -> list[str]:
@@ -142,9 +131,11 @@ def _energy(home: Path, run: str, hubs: Sequence[Mapping[str, Any]]) -> list[str
     """Compare what hubs measured with what was recorded: nothing lost, nothing twice."""
     wrong = []
     for hub in hubs:
-        lines: dict[str, float] = {}
-        for file in (home / "mailbox" / run / hub["hub"] / "power").glob("*.jsonl"):
-            lines |= {m["at"]: m["joules"] for m in map(json.loads, file.read_text().splitlines())}
+        lines: dict[tuple[str, str], float] = {}
+        for box in boxes(home, run, hub["hub"]):
+            for file in box.glob("power/*.jsonl"):
+                measured = map(json.loads, file.read_text().splitlines())
+                lines |= {(box.name, m["at"]): m["joules"] for m in measured}
         rows = query(home, f"SELECT joules FROM measurement WHERE hub = '{hub['hub']}'")
         told, kept = sum(lines.values()), sum(row["joules"] for row in rows)
         if abs((hub["metered_s"] or 0.0) - _metered_s(home, hub)) > 1e-3:
@@ -160,7 +151,7 @@ def _metered_s(home: Path, hub: Mapping[str, Any]) -> float:
 
 
 def _account(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Read the report: each second of a hub's life is metered or named as a gap, and paid for once."""
+    """Read the report: each second of a node's life is metered or named as a gap, and paid for once."""
     done = subprocess.run(
         command("report", run["id"], "--format", "json"), env=environ(home), capture_output=True, text=True
     )
@@ -169,8 +160,11 @@ def _account(home: Path, run: Mapping[str, Any], hubs: Sequence[Mapping[str, Any
     realised = json.loads(done.stdout)["realised"]
     coverage, usd = realised["coverage"], realised["cost"]["computeUsd"]
     lived = {hub["hub"]: hub["gone_at"] - hub["created_at"] for hub in hubs if hub["gone_at"]}
-    lived_s, gaps_s = sum(lived.values()), sum(_seconds(gap) for gap in coverage["gaps"])
-    metered_s, tolerance_s = sum(_metered_s(home, hub) for hub in hubs), TOLERANCE_S * max(len(hubs), 1)
+    nodes = {hub["hub"]: _document(hub["place"])["nodes"] for hub in hubs}
+    lived_s = sum(nodes[hub] * seconds for hub, seconds in lived.items())
+    gaps_s = sum(_seconds(gap) for gap in coverage["gaps"])
+    metered_s = sum(_metered_s(home, hub) for hub in hubs)
+    tolerance_s = TOLERANCE_S * max(sum(nodes.values()), 1)
     wrong = [f"{hub} lived for {seconds:.1f} s" for hub, seconds in lived.items() if seconds < 0]
     if abs(coverage["livedS"] - lived_s) > TOLERANCE_S:
         wrong.append(f"the report counts {coverage['livedS']:.1f} s of hubs that lived {lived_s:.1f} s")

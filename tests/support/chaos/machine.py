@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+_FOLLOWER = re.compile(r"-n\d+$")
+"""How the names of a hub's further nodes end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Proc:
     words: tuple[str, ...]
     run: str | None
     hub: str | None
+    """Of a hub of several nodes, the node."""
 
     def is_agent(self, part: str) -> bool:
         """Return whether it is the agent's `_guard`, `_worker` or `_init`."""
@@ -31,7 +36,7 @@ class Proc:
     @property
     def is_job(self) -> bool:
         """Whether it is the job itself."""
-        return any(word.endswith("train.py") for word in self.words)
+        return any(word.startswith("job.") for word in self.words)
 
     @property
     def is_engine(self) -> bool:
@@ -106,16 +111,35 @@ class Machine:
         return False
 
 
+def empty_namespaces() -> set[Path]:
+    """Return podman's network namespaces that no process is in: a podman that runs is about to fill or remove
+    them, of one that was killed they stay."""
+    inhabited = set()
+    for entry in Path("/proc").glob("[0-9]*/ns/net"):
+        with suppress(OSError):
+            inhabited.add(entry.stat().st_ino)
+    found = set()
+    for path in Path("/run/netns").glob("netns-*"):
+        with suppress(OSError):
+            if path.stat().st_ino not in inhabited:
+                found.add(path)
+    return found
+
+
 def agents(processes: Iterable[Proc]) -> Counter[str]:
-    """Return how many agents each hub has; what a guard has just forked still looks like it."""
+    """Return how many agents each hub or node has; what a guard has just forked still looks like it."""
     guards = [p for p in processes if p.is_agent("_guard")]
     forks = {p.pid for p in guards}
     return Counter(p.hub or "" for p in guards if p.parent not in forks)
 
 
-def hubs_alive(processes: Iterable[Proc]) -> set[str]:
-    """Return the hubs that have processes."""
-    return {process.hub for process in processes if process.hub}
+def hubs_alive(processes: Iterable[Proc]) -> dict[str, set[str]]:
+    """Return by run the hubs that have processes."""
+    alive = defaultdict[str, set[str]](set)
+    for process in processes:
+        if process.run and process.hub:
+            alive[process.run].add(_FOLLOWER.sub("", process.hub))
+    return alive
 
 
 def _cgroups(run: str) -> list[Path]:

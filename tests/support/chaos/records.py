@@ -51,6 +51,12 @@ def query(home: Path, sql: str) -> list[dict[str, Any]]:
         return []
 
 
+def boxes(home: Path, run: str, hub: str) -> list[Path]:
+    """Return the mailboxes of a hub's nodes."""
+    folder = home / "mailbox" / run
+    return [folder / hub, *sorted(folder.glob(f"{hub}-n*"))]
+
+
 def read_traces(work: Path, home: Path, run: str) -> list[dict[str, Any]]:
     """Return each start of a run's job, as it told itself: where all runs do, else where it works."""
     places = [work / "traces", *sorted((home / "hubs").glob(f"{run}-h*/machine/work"))]

@@ -1,53 +1,36 @@
-"""One run under faults: commands die and are started again until it is done; then it is judged."""
+"""One trial: a workload is carried out under faults until its runs have ended; then it is judged."""
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 from tests.support.chaos.blockage import Blockage, FullDisk, Holder, Outage, Unreachable, WrongClock
-from tests.support.chaos.faults import CLOCKS, PHASES, REHEARSED, WAYS, Fault, draw, kinds_of
+from tests.support.chaos.faults import CLOCKS, Fault, draw
+from tests.support.chaos.job.start import SECRET
 from tests.support.chaos.judge import judge
-from tests.support.chaos.machine import Machine, agents, hubs_alive
-from tests.support.chaos.records import ADDRESS, command, environ, query, read_traces
-from tests.support.chaos.train import SECRET
+from tests.support.chaos.machine import Machine, Proc, agents, hubs_alive
+from tests.support.chaos.progress import Progress
+from tests.support.chaos.records import ADDRESS, boxes, environ, query, read_traces
+from tests.support.chaos.result import Result
+from tests.support.chaos.user import User
+from tests.support.chaos.way import Way
 from tests.support.postgres import PostgresServer, postgres_server
 
-TICK_S, WATCH_S, PATIENCE_S = 0.05, 0.25, 300.0
-MOST_COMMANDS = 25
-SPEED = "2700"
+TICK_S, WATCH_S, PATIENCE_S, LEAVING_S = 0.05, 0.25, 300.0, 30.0
 DISK = "192m"
 CLOCK = "clock"
 """The file, in the folder in which a process works, by which `wrong_clock.c` shifts its wall clock."""
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of one run."""
-
-    number: int
-    way: str
-    faults: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    leaks: list[str] = field(default_factory=list)
-    duplicates: list[str] = field(default_factory=list)
-    recovered_s: list[tuple[str, float]] = field(default_factory=list)
-    hubs: int = 0
-    took_s: float = 0.0
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing is wrong, left or done twice."""
-        return not (self.wrong or self.leaks or self.duplicates)
 
 
 @dataclass(slots=True)
@@ -58,28 +41,26 @@ class _Recovery:
 
 
 class Trial:
-    """Run number `number` of a seed; `work` holds the workload, in `root` is its `HARCHOS_HOME`.
+    """Trial number `number` of a seed; `work` holds the workloads, in `root` is its `HARCHOS_HOME`.
 
     It ends early once `given_up` is set.
     """
 
-    def __init__(self, seed: int, number: int, work: Path, root: Path, given_up: Event) -> None:
+    def __init__(
+        self, seed: int, number: int, ways: Sequence[Way], work: Path, root: Path, given_up: Event
+    ) -> None:
         self._chance = random.Random(f"{seed}-{number}")
-        way = WAYS[number % len(WAYS)]
-        kinds = kinds_of(way)
-        self._faults = draw(self._chance, kinds[(number // len(WAYS) + seed) % len(kinds)], way)
+        self._way = ways[number % len(ways)]
+        kinds = sorted(self._way.kinds)
+        self._faults = draw(self._chance, kinds[(number // len(ways) + seed) % len(kinds)], self._way)
         self.plan = list(self._faults)
-        self.result = Result(number, way)
+        self.result = Result(number, self._way.name)
         self._work, self._given_up = work, given_up
         self._root, self._home, self._desk = root, root / "home", root / "desk"
-        self._log, self._temporary = root / "commands.log", root / "tmp"
-        self._token = f"{SECRET}{seed}-{number}"
+        self._temporary, self._token = root / "tmp", f"{SECRET}{seed}-{number}"
         self._server: PostgresServer | None = None
         self._machine = Machine(self._home)
-        self._drivers: list[subprocess.Popen[bytes]] = []
-        self._next_start, self._racing, self._commands = 0.0, False, 0
-        self._entered: dict[tuple[str, int], float] = {}
-        self._phase, self._visits = "", Counter[str]()
+        self._progress = Progress(time.monotonic())
         self._blockages: list[tuple[str, Blockage]] = []
         self._recoveries: list[_Recovery] = []
         self._watch_at = 0.0
@@ -89,24 +70,28 @@ class Trial:
         begun = time.monotonic()
         with ExitStack() as stack:
             self._prepare(stack)
+            self._user = User(
+                self._chance, self._way, self._desk, self._environ(), self._root / "commands.log"
+            )
             try:
                 self._live(begun)
                 for _, blockage in self._blockages:
                     blockage.end()
-                self._end_drivers()
-                judge(self.result, self._root, self._work, self._machine, self._token)
+                self._watch(float("inf"))
+                if not self._user.leave(LEAVING_S):
+                    self.result.wrong.append("a command did not end although all its runs have")
+                judge(self.result, self._way, self._root, self._work, self._machine, self._token)
             finally:
                 for _, blockage in self._blockages:
                     blockage.end()
                 while self._machine.kill(lambda _: True):
                     pass
-                for driver in self._drivers:
-                    driver.wait()
+                self._user.leave(0.0)
         self.result.took_s = time.monotonic() - begun
         return self.result
 
     def _prepare(self, stack: ExitStack) -> None:
-        """Make the home, the folder in which its user works, and what else the run needs."""
+        """Make the home, the folder in which its user works, and what else the runs need."""
         shutil.copytree(self._work, self._desk, ignore=shutil.ignore_patterns("traces", "*.so"))
         self._temporary.mkdir()
         self._home.mkdir()
@@ -114,80 +99,11 @@ class Trial:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", self._home], check=True)
             stack.callback(subprocess.run, ["umount", "--lazy", self._home], check=True)
             stack.callback(shutil.copytree, self._home, self._root / "kept", symlinks=True)
-        if self.result.way == "postgresql":
+        if not self._way.is_on_files:
             self._server = stack.enter_context(postgres_server())
             (self._root / ADDRESS).write_text(self._server.database())
-        engine = "podman" if self.result.way == "container" else "none"
-        settings = f"local.zone: DE\nlocal.engine: {engine}\nlocal.image: host\n"
+        settings = f"local.zone: DE\nlocal.engine: {self._way.engine}\nlocal.image: host\n"
         (self._home / "config.yaml").write_text(settings)
-
-    def _live(self, begun: float) -> None:
-        self._enter("", begun)
-        while True:
-            now = time.monotonic()
-            if now - begun > PATIENCE_S or self._given_up.is_set():
-                self.result.wrong.append(f"not done after {now - begun:.0f} s, in phase {self._phase}")
-                return
-            row = self._row()
-            if row is not None and row["phase"] != self._phase:
-                for phase in _passed(self._phase, row["phase"]):
-                    self._enter(phase, now)
-            if self._phase == "done":
-                return
-            self._drive(now, row)
-            self._strike(now)
-            self._watch(now)
-            time.sleep(TICK_S)
-
-    # what the run's user does
-
-    def _drive(self, now: float, row: dict[str, Any] | None) -> None:
-        if any(driver.poll() is None for driver in self._drivers) or now < self._next_start:
-            return
-        if self._commands > MOST_COMMANDS:
-            raise RuntimeError(f"{MOST_COMMANDS} commands did not bring the run to its end")
-        for driver in self._drivers:
-            self._heed(driver)
-        racing = (self._racing or self.result.way == "postgresql") and row is not None
-        self._racing = False
-        self._drivers = [self._start(row, racing=racing) for _ in range(2 if racing else 1)]
-        self._next_start = now + 1.0
-
-    def _heed(self, driver: subprocess.Popen[bytes]) -> None:
-        if driver.returncode not in (0, -9):
-            self._note(f"{' '.join(_words(driver)[3:])} ended with {driver.returncode}")
-
-    def _start(self, row: dict[str, Any] | None, *, racing: bool) -> subprocess.Popen[bytes]:
-        rehearse = ["plan.json", "--rehearse", "--speed", SPEED]
-        rehearsed = self.result.way in REHEARSED
-        submit = ["apply", *(rehearse if rehearsed else ["job.yaml"]), "--yes"]
-        if row is None:
-            words = [*submit, "--detach"] if self._by_controller else submit
-        elif self._by_controller:
-            words = ["controller"]
-        else:
-            resume = ["resume", row["id"]]
-            again = submit if rehearsed or not racing else resume
-            words = self._chance.choice([resume, resume, again, ["controller"]])
-        return self._harchos(*words)
-
-    def _harchos(self, *words: str) -> subprocess.Popen[bytes]:
-        self._commands += 1
-        self._note("$ harchos " + " ".join(words))
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                command(*words),
-                cwd=self._desk,
-                env=self._environ(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def _by_controller(self) -> bool:
-        return self.result.way in ("controller", "postgresql")
 
     def _environ(self) -> dict[str, str]:
         known = {**environ(self._home), "CHAOS_TOKEN": self._token, "TMPDIR": str(self._temporary)}
@@ -199,17 +115,21 @@ class Trial:
             "CHAOS_CLOCK": str(self._desk / CLOCK) if clock == "clock of the machine" else CLOCK,
         }
 
-    def _end_drivers(self) -> None:
-        """Let commands in the foreground end; tell controllers to."""
-        self._watch(float("inf"))
-        for driver in self._drivers:
-            if "controller" in _words(driver):
-                driver.terminate()
-            try:
-                driver.wait(30)
-            except subprocess.TimeoutExpired:
-                self.result.wrong.append("a command did not end although its run is done")
-                driver.kill()
+    def _live(self, begun: float) -> None:
+        self._progress = Progress(begun)
+        while True:
+            now = time.monotonic()
+            if now - begun > PATIENCE_S or self._given_up.is_set():
+                self.result.wrong.append(f"not done after {now - begun:.0f} s, in {self._progress}")
+                return
+            rows = self._rows()
+            self._progress.see(rows, now)
+            if self._progress.has_ended():
+                return
+            self._user.drive(now, rows)
+            self._strike(now)
+            self._watch(now)
+            time.sleep(TICK_S)
 
     # what goes wrong
 
@@ -219,27 +139,29 @@ class Trial:
                 self._blockages.remove((kind, blockage))
                 self._recover(kind, self._changed())
         for fault in list(self._faults):
-            due = self._entered.get((fault.phase, fault.nth))
+            due = self._progress.entered(fault.phase, fault.nth)
             if due is not None and now >= due + fault.delay_s and self._inject(fault):
                 self._faults.remove(fault)
                 self.result.faults[self._name(fault.kind)] += 1
-                self._note(f"! {fault}; now in {self._phase}")
+                self._user.note(f"! {fault}; now in {self._progress}")
 
     def _name(self, kind: str) -> str:
         if kind == "driver":
-            return "controller" if self._by_controller else "command"
+            return "controller" if self._user.controls else "command"
         return kind
 
     def _inject(self, fault: Fault) -> bool:
         """Make a fault happen; False where there is nothing yet for it to hit."""
         if fault.kind in ("driver", "race"):
-            return self._kill_drivers(racing=fault.kind == "race")
+            return self._kill_drivers(races=fault.kind == "race")
         if fault.kind == "reboot":
             return self._reboot()
         if fault.kind in ("guard", "worker"):
-            return self._kill_of_hub(fault.kind)
+            return self._kill_of_hubs(fault.kind, lambda p: p.is_agent(f"_{fault.kind}"))
+        if fault.kind == "hub":
+            return self._kill_of_hubs("hub", lambda _: True, wholly=True)
         if fault.kind == "job":
-            return self._hit("job", self._begun_again(), bool(self._machine.kill(lambda p: p.is_job)))
+            return self._kill_of_hubs("job", lambda p: p.is_job)
         if fault.kind == "container engine":
             return self._kill_engine()
         if fault.kind == "terraform":
@@ -248,69 +170,73 @@ class Trial:
             return self._tear()
         if fault.kind == "state lost":
             return self._lose_state()
-        return self._block(fault)
+        try:
+            return self._block(fault)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:  # a disk that is full already
+                raise
+            return False
 
-    def _kill_drivers(self, *, racing: bool) -> bool:
-        living = [driver for driver in self._drivers if driver.poll() is None]
-        if len(living) > 1 and not racing and self._chance.random() < 0.5:
-            living = [self._chance.choice(living)]
-        for driver in living:
-            driver.kill()
-            driver.wait()
-        if living:
-            self._rest(racing=racing)
-        return bool(living)
-
-    def _rest(self, *, racing: bool) -> None:
-        """Start the next command after a while; from there on it is to take the run up."""
-        self._next_start = time.monotonic() + self._chance.uniform(0.0, 2.0)
-        self._racing = self._racing or racing
-        row = self._row()
-        if row is not None:
-            before = row["epoch"]
-            kind = "race" if racing else self._name("driver")
-            self._recoveries.append(_Recovery(kind, self._next_start, lambda: self._epoch() > before))
+    def _kill_drivers(self, *, races: bool) -> bool:
+        taken_up = self._taken_up()
+        again_at = self._user.die(races=races)
+        if again_at is not None and self._progress.has_begun():
+            self._recoveries.append(_Recovery("race" if races else self._name("driver"), again_at, taken_up))
+        return again_at is not None
 
     def _reboot(self) -> bool:
-        """Kill everything of the run at once, whatever is being started meanwhile included."""
+        """Kill everything of the runs at once, whatever is being started meanwhile included."""
         if not self._machine.runs():
             return False
-        again = self._begun_again()
-        while self._machine.kill(lambda _: True):
-            pass
-        self._rest(racing=False)
-        return self._hit("reboot", again, True) if self._phase != "wait" else True
+        taken_up, starts, killed = self._taken_up(), self._starts(), list[Proc]()
+        while more := self._machine.kill(lambda _: True):
+            killed += more
+        self._user.rest()
+        waits = self._progress.is_waiting()
+        return self._hit("reboot", taken_up if waits else self._begun_again(starts, killed), True)
 
-    def _kill_of_hub(self, part: str) -> bool:
-        again = self._begun_again()
-        return self._hit(part, again, bool(self._machine.kill(lambda p: p.is_agent(f"_{part}"))))
+    def _kill_of_hubs(self, kind: str, which: Callable[[Proc], bool], *, wholly: bool = False) -> bool:
+        """Kill what is such on one of the hubs and nodes, or on all; their jobs are to go on."""
+        places = sorted({p.hub for p in self._machine.processes() if p.hub and which(p)})
+        if not places:
+            return False
+        some = self._chance.choice([[place] for place in places] + [places])
+        return self._kill(kind, lambda p: which(p) and p.hub in some, wholly=wholly)
+
+    def _kill(self, kind: str, which: Callable[[Proc], bool], *, wholly: bool = False) -> bool:
+        """Kill what is such; `wholly`: whatever of it is being started meanwhile, too."""
+        starts = self._starts()
+        killed = more = self._machine.kill(which)
+        while wholly and more:
+            more = self._machine.kill(which)
+            killed += more
+        return self._hit(kind, self._begun_again(starts, killed), bool(killed))
 
     def _kill_engine(self) -> bool:
         """Kill a container's client, its monitor, its first process, or all of them."""
-        again = self._begun_again()
         found = sorted({Path(p.words[0]).name for p in self._machine.processes() if p.is_engine})
         if not found:
             return False
         some = self._chance.choice([[name] for name in found] + [found])
-        hit = self._machine.kill(lambda p: p.is_engine and Path(p.words[0]).name in some)
-        return self._hit("container engine", again, bool(hit))
+        return self._kill("container engine", lambda p: p.is_engine and Path(p.words[0]).name in some)
 
     def _tear(self) -> bool:
         """Kill a hub and spoil a file of its newest checkpoint, as a machine that dies while it writes."""
         found = sorted((self._home / "mailbox").glob("*/*-h*/checkpoints/*.json"))
         if not found:
             return False
-        again = self._begun_again()
-        while self._machine.kill(lambda p: p.hub is not None):
-            pass
+        before, killed = self._starts(), list[Proc]()
+        while more := self._machine.kill(lambda p: p.hub is not None):
+            killed += more
         newest = sorted((self._home / "mailbox").glob("*/*-h*/checkpoints/*.json"), key=_generation)[-1]
-        model = newest.with_suffix("") / "model.bin"
-        target = self._chance.choice([model, model, newest, newest.parent.with_suffix(".json")])
+        target = self._chance.choice(
+            [*_files(self._home, newest) * 2, newest, newest.parent.with_suffix(".json")]
+        )
         if self._chance.random() < 0.5:
             target.unlink(missing_ok=True)
         elif target.exists():
             target.write_bytes(target.read_bytes()[: self._chance.randrange(target.stat().st_size)])
-        return self._hit("checkpoint torn", again, True)
+        return self._hit("checkpoint torn", self._begun_again(before, killed), True)
 
     def _lose_state(self) -> bool:
         states = list((self._home / "hubs").glob("*/terraform/terraform.tfstate"))
@@ -340,13 +266,20 @@ class Trial:
         if fault.kind in CLOCKS:
             places = [self._desk]
             if fault.kind == "clock of the hub":
-                places = sorted(self._home.glob("hubs/*/machine"), key=lambda p: (len(str(p)), p))[-1:]
+                hubs = sorted(self._home.glob("hubs/*"), key=lambda hub: (len(hub.name), hub.name))
+                places = sorted(hubs[-1].glob("machine*")) if hubs else []
             try:
-                return WrongClock(places[0] / CLOCK, fault.shift_s, fault.lasts_s) if places else None
+                return (
+                    WrongClock(self._chance.choice(places) / CLOCK, fault.shift_s, fault.lasts_s)
+                    if places
+                    else None
+                )
             except OSError:  # the disk is full, or the hub has just gone
                 return None
-        row = self._row()
-        return None if row is None else Unreachable(self._home / "mailbox" / row["id"], fault.lasts_s)
+        runs = [row["id"] for row in self._rows() if row["phase"] != "done"]
+        if not runs:
+            return None
+        return Unreachable(self._home / "mailbox" / self._chance.choice(runs), fault.lasts_s)
 
     def _hit(self, kind: str, recovered: Callable[[], bool], hit: bool) -> bool:
         if hit:
@@ -358,15 +291,31 @@ class Trial:
     def _recover(self, kind: str, done: Callable[[], bool]) -> None:
         self._recoveries.append(_Recovery(kind, time.monotonic(), done))
 
-    def _begun_again(self) -> Callable[[], bool]:
-        """Tell when the job goes on, or waits for the hour that its new schedule gives it."""
-        before = len(self.traces())
-        waits = self._visits["wait"]
-        return lambda: (
-            len(self.traces()) > before
-            or self._visits["wait"] > waits
-            or self._phase in ("collect", "settle", "done")
-        )
+    def _begun_again(self, before: Counter[str], killed: Iterable[Proc]) -> Callable[[], bool]:
+        """Tell when the job of each run that was hit goes on, needs not, or waits for its new hour.
+
+        `before`: how often each had begun.
+        """
+        hit = {process.run for process in killed if process.run}
+        waits = dict(self._progress.waits)
+
+        def done() -> bool:
+            starts = self._starts()
+            return all(
+                starts[run] > before[run]
+                or self._progress.waits[run] > waits.get(run, 0)
+                or self._progress.is_ending(run)
+                for run in hit
+            )
+
+        return done
+
+    def _taken_up(self) -> Callable[[], bool]:
+        before = self._epochs()
+        return lambda: self._epochs() > before
+
+    def _starts(self) -> Counter[str]:
+        return Counter(start["run"] for start in self.traces() if start["event"] == "begun")
 
     def _called(self) -> Callable[[], bool]:
         query = "SELECT count(*) AS n FROM op WHERE state = 'done'"
@@ -388,13 +337,14 @@ class Trial:
     # looking
 
     def _watch(self, now: float) -> None:
-        """Look at the machine: no two hubs at once, no two agents of one; and at what has recovered."""
+        """Look at the machine: no two hubs of a run at once, no two agents of one; at what has recovered."""
         if now < self._watch_at:
             return
         self._watch_at = time.monotonic() + WATCH_S
         processes = self._machine.processes()
-        alive = hubs_alive(processes)
-        trouble = [f"hubs {', '.join(sorted(alive))} at once"] if len(alive) > 1 else []
+        trouble = [
+            f"hubs {', '.join(sorted(h))} at once" for h in hubs_alive(processes).values() if len(h) > 1
+        ]
         trouble += [
             f"{count} agents of {hub} at once" for hub, count in agents(processes).items() if count > 1
         ]
@@ -407,41 +357,27 @@ class Trial:
                 after_s = max(time.monotonic() - recovery.since, 0.0)
                 self.result.recovered_s.append((recovery.kind, after_s))
 
-    def _enter(self, phase: str, now: float) -> None:
-        self._phase = phase
-        self._visits[phase] += 1
-        self._entered[phase, self._visits[phase]] = now
-
     def traces(self) -> list[dict[str, Any]]:
         """Return each start of the job, as it told itself."""
         return [t for run in self._machine.runs() for t in read_traces(self._work, self._home, run)]
 
-    def _row(self) -> dict[str, Any] | None:
-        rows = query(self._home, "SELECT id, phase, epoch, outcome FROM run ORDER BY created_at DESC LIMIT 1")
-        return rows[0] if rows else None
+    def _rows(self) -> list[dict[str, Any]]:
+        return query(self._home, "SELECT id, queue, phase, epoch FROM run ORDER BY created_at, id")
 
-    def _epoch(self) -> int:
-        row = self._row()
-        return row["epoch"] if row else 0
+    def _epochs(self) -> int:
+        return sum(row["epoch"] for row in self._rows())
 
     def _count(self, sql: str) -> int:
         rows = query(self._home, sql)
         return int(rows[0]["n"]) if rows else 0
 
-    def _note(self, text: str) -> None:
-        with self._log.open("a") as log:
-            log.write(f"--- {time.strftime('%H:%M:%S')} {text}\n")
 
-
-def _words(driver: subprocess.Popen[bytes]) -> list[str]:
-    return cast("list[str]", driver.args)
-
-
-def _passed(before: str, after: str) -> list[str]:
-    """Return the phases entered since, `after` last: a quick one may be over before it is seen."""
-    first = PHASES.index(before) + 1 if before else 0
-    last = PHASES.index(after)
-    return list(PHASES[first : last + 1] if first <= last else PHASES[: last + 1])
+def _files(home: Path, manifest: Path) -> list[Path]:
+    """Return the files of a checkpoint; of several nodes, those of the newest part of each."""
+    run, hub = manifest.parts[-4:-2]
+    parts = [sorted(box.glob("parts/*/"))[-1:] for box in boxes(home, run, hub)]
+    folders = [manifest.with_suffix(""), *(folder for newest in parts for folder in newest)]
+    return sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def _generation(manifest: Path) -> tuple[int, str]:

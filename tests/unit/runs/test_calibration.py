@@ -50,6 +50,7 @@ def row(
 def ended(
     run: str = "a-1",
     *,
+    hubs: int = 1,
     watts: float = 50.0,
     basis: str = "measured",
     run_s: float = 100.0,
@@ -61,7 +62,7 @@ def ended(
     rows: list[dict[str, Any]] | None = None,
     **changes: Any,
 ) -> None:
-    """Write a finished run of one hub to the ledger."""
+    """Write a finished run to the ledger, its hubs with the same figures."""
     ledger = Ledger.open()
     values = {
         "id": run, "workload": "a", "type": "training", "work": "w", "plan_hash": run, "workload_hash": "y",
@@ -71,21 +72,21 @@ def ended(
     }  # fmt: skip
     lease = ledger.add_run(values, {"chosen": {"segments": [segment]}}, owner="x")
     created = START + timedelta(seconds=len(ledger.runs()))
-    hub = {
-        "hub": f"{run}-h1", "segment": 0, "state": "gone", "identity": identity,
-        "created_at": created.timestamp(), "expires_at": 0.0,
-    }  # fmt: skip
-    ledger.intend_hub(lease, hub, ("hub", ""))
-    for _ in range(provisions):
-        ledger.intend(lease, "provision", {})
     begun = created + timedelta(seconds=start_s)
     status = {
         "attempt": attempt,
         "job_started_at": begun.isoformat(),
         "finished_at": (begun + timedelta(seconds=run_s)).isoformat(),
     }
-    rows = rows or [row(10.0, watts, basis)]
-    ledger.update_hub(lease, f"{run}-h1", **hub_figures(status, rows))
+    for number in range(1, hubs + 1):
+        hub = {
+            "hub": f"{run}-h{number}", "segment": 0, "state": "gone", "identity": identity,
+            "created_at": created.timestamp(), "expires_at": 0.0,
+        }  # fmt: skip
+        ledger.intend_hub(lease, hub, ("hub", ""))
+        for _ in range(provisions):
+            ledger.intend(lease, "provision", {})
+        ledger.update_hub(lease, hub["hub"], **hub_figures(status, rows or [row(10.0, watts, basis)]))
 
 
 def measures(machine: Machine = MACHINE, work: str = "w") -> Measures:
@@ -181,6 +182,13 @@ def test_a_job_that_was_started_twice_gives_no_times() -> None:
     found = measures()
     assert (found.run_s, found.start_s) == (None, None)
     assert found.watts == figure(50.0)
+
+
+def test_hubs_that_did_a_part_of_the_job_each_give_watts_and_no_run_time() -> None:
+    ended(hubs=2, units={"tokens": 1000.0})
+    (known,) = experiences().values()
+    assert (known.measures.run_s, known.throughput) == (None, {})
+    assert known.measures.watts is not None
 
 
 def test_throughput_is_units_by_run_time() -> None:

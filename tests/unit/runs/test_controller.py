@@ -17,10 +17,10 @@ from sqlalchemy import update
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import controller as module
 from harchos_infra.runs import schema
+from harchos_infra.runs.admission import Admission
 from harchos_infra.runs.controller import Controller
 from harchos_infra.runs.controller_held import Alarm
 from harchos_infra.runs.ledger import Lease, LeaseLostError, Ledger, LedgerUnwritableError
-from harchos_infra.runs.queue import Queue
 from harchos_infra.settings import set_value
 from tests.unit.runs.test_ledger import HUB, SEGMENT, values
 
@@ -265,7 +265,7 @@ def test_at_its_end_every_run_is_free_and_a_step_under_way_may_finish(
     assert world.ledger.is_owned("a-1")
     go_on.set()
     world.wait_for(lambda: world.ledger.run("a-1")["owner"] is None)
-    assert [row["id"] for row in Queue(world.ledger.database, "next").claim(9)] == ["a-1", "later"]
+    assert [row["id"] for row in Admission(world.ledger.database, "next").claim(9)] == ["a-1", "later"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from harchos_infra.hub.files import Item as File
 from harchos_infra.hub.items import Assignment, Record, Records, assigned
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.runs.feed import Feed
-from harchos_infra.runs.items import Counts, Items
+from harchos_infra.runs.items import Counts, Items, add_items
 from harchos_infra.runs.ledger import Lease, LeaseLostError, Ledger
 from harchos_infra.runs.mailboxes import local_root
 from harchos_infra.runs.verdict import Verdict
@@ -28,7 +28,8 @@ class Queue:
 
     def __init__(self, ledger: Ledger, items: int, runs: int = 1) -> None:
         self.ledger, self.items, self.feed = ledger, Items(ledger), Feed(ledger)
-        self.items.add("q", [f"item{index}" for index in range(items)])
+        with self.ledger.database.write() as db:
+            add_items(db, "q", [f"item{index}" for index in range(items)])
         self.leases = [self._begin(f"a-{number + 1}") for number in range(runs)]
 
     def _begin(self, run: str) -> Lease:

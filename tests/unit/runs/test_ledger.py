@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from harchos_infra.errors import HarchosError
 from harchos_infra.runs import ledger as ledger_module
-from harchos_infra.runs.ledger import LeaseLostError, Ledger
+from harchos_infra.runs.ledger import LeaseLostError, Ledger, NewRun
 from harchos_infra.runs.owner import is_live, new_owner
 
 SEGMENT = {
@@ -258,17 +259,24 @@ def test_a_reused_pid_is_not_the_old_owner(ledger: Ledger) -> None:
 
 
 def test_of_two_that_begin_a_plan_at_once_one_is_refused(ledger: Ledger) -> None:
-    ledger.add_run(values("a-1"), PLAN, owner="first", once=True)
+    ledger.add_runs([NewRun(values("a-1"), PLAN)], owner="first", once=True)
     with pytest.raises(HarchosError, match="run a-1 of this plan is under way"):
-        ledger.add_run(values("a-2"), PLAN, owner="second", once=True)
+        ledger.add_runs([NewRun(values("a-2"), PLAN)], owner="second", once=True)
     assert [row["id"] for row in ledger.runs()] == ["a-1"]
-    ledger.add_run({**values("a-3"), "rehearsal": True}, PLAN, owner="third", once=True)
+    ledger.add_runs([NewRun({**values("a-3"), "rehearsal": True}, PLAN)], owner="third", once=True)
+
+
+def test_of_runs_that_begin_together_all_are_recorded_or_none(ledger: Ledger) -> None:
+    ledger.add_run(values("a-2"), PLAN, owner=None)
+    with pytest.raises(IntegrityError):
+        ledger.add_runs([NewRun(values("a-1"), PLAN), NewRun(values("a-2"), PLAN)], owner="first")
+    assert [row["id"] for row in ledger.runs()] == ["a-2"]
 
 
 def test_a_plan_whose_run_has_ended_is_begun_again(ledger: Ledger) -> None:
-    lease = ledger.add_run(values("a-1"), PLAN, owner="first", once=True)
+    (lease,) = ledger.add_runs([NewRun(values("a-1"), PLAN)], owner="first", once=True)
     ledger.update_run(lease, phase="done")
-    ledger.add_run(values("a-2"), PLAN, owner="second", once=True)
+    ledger.add_runs([NewRun(values("a-2"), PLAN)], owner="second", once=True)
 
 
 def test_runs_of_before_keep_their_history_and_the_losers_of_their_plans(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from harchos_infra.hub.items import Record, Records, assigned
 from harchos_infra.runs import schema
-from harchos_infra.runs.items import Counts, Items
+from harchos_infra.runs.items import Counts, Items, add_items
 from tests.unit.runs.test_replanning import HOUR, Waiting, begin
 from tests.unit.runs.test_running import Begin, Running
 
@@ -20,7 +20,8 @@ __all__ = ["begin"]
 def of_queue(begin: Begin, **spec: Any) -> Waiting:
     """Return a run that waits for hour 24, for ten items of a queue."""
     run = begin(items={"count": 10}, **spec)
-    Items(run.ledger).add("q", [f"{index}" for index in range(10)])
+    with run.ledger.database.write() as db:
+        add_items(db, "q", [f"{index}" for index in range(10)])
     run.ledger.update_run(run.lease, queue="q")
     return run
 

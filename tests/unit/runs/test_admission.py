@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from harchos_infra.runs import admission as admission_module
 from harchos_infra.runs import owners, schema
-from harchos_infra.runs import queue as queue_module
+from harchos_infra.runs.admission import Admission
 from harchos_infra.runs.ledger import Lease, LeaseLostError, Ledger
-from harchos_infra.runs.queue import Queue
 from tests.unit.runs.test_ledger import HUB, PLAN, values
 
 
@@ -20,7 +20,7 @@ def add(ledger: Ledger, run: str, *, owner: str | None = None, **changes: Any) -
 
 
 def claim(ledger: Ledger, owner: str, most: int = 10) -> list[str]:
-    return [row["id"] for row in Queue(ledger.database, owner).claim(most)]
+    return [row["id"] for row in Admission(ledger.database, owner).claim(most)]
 
 
 def test_what_nobody_drives_is_taken_the_highest_priority_first(ledger: Ledger) -> None:
@@ -37,7 +37,7 @@ def test_an_ended_run_is_nobodys(ledger: Ledger) -> None:
     ledger.update_run(lease, phase="done")
     ledger.release(lease)
     assert claim(ledger, "me") == []
-    assert not Queue(ledger.database, "me").news().free
+    assert not Admission(ledger.database, "me").news().free
 
 
 def test_one_sign_of_life_keeps_every_run_and_its_absence_loses_them(
@@ -47,10 +47,10 @@ def test_one_sign_of_life_keeps_every_run_and_its_absence_loses_them(
         add(ledger, f"a-{number}")
     assert len(claim(ledger, "first")) == 3
     assert claim(ledger, "second") == []
-    monkeypatch.setattr(queue_module, "LEASE_S", -1.0)
-    Queue(ledger.database, "first").renew()
+    monkeypatch.setattr(admission_module, "LEASE_S", -1.0)
+    Admission(ledger.database, "first").renew()
     monkeypatch.undo()
-    assert Queue(ledger.database, "second").news().free
+    assert Admission(ledger.database, "second").news().free
     assert len(claim(ledger, "second")) == 3
     with pytest.raises(LeaseLostError):
         ledger.update_run(Lease("a-0", "first", 2), phase="run")
@@ -71,7 +71,7 @@ def test_a_controller_is_told_of_wishes_for_its_own_runs_only(ledger: Ledger) ->
     add(ledger, "a-2", owner="another")
     for run in ("a-1", "a-2"):
         ledger.desire(run, "stop", "enough")
-    news = Queue(ledger.database, "me").news()
+    news = Admission(ledger.database, "me").news()
     assert (news.stops, news.free) == (("a-1",), False)
 
 
@@ -79,9 +79,9 @@ def test_runs_given_up_are_free_at_once_and_those_in_the_middle_of_a_step_are_ke
     for run in ("a-1", "a-2"):
         add(ledger, run)
     claim(ledger, "first")
-    Queue(ledger.database, "first").release(but={"a-1"})
+    Admission(ledger.database, "first").release(but={"a-1"})
     assert claim(ledger, "second") == ["a-2"]
-    Queue(ledger.database, "first").release()
+    Admission(ledger.database, "first").release()
     assert claim(ledger, "second") == ["a-1"]
 
 
@@ -106,46 +106,46 @@ def test_controllers_that_claim_at_once_share_and_take_nothing_twice(ledger: Led
 
 def test_live_controllers_are_known(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     add(ledger, "a-1", owner="elsewhere:1:1")
-    Queue(ledger.database, "machine:12:34").renew()
+    Admission(ledger.database, "machine:12:34").renew()
     (found,) = owners.controllers(ledger.database)
     assert found.place == "pid 12 on machine"
 
 
 def test_a_cloud_holds_no_more_hubs_than_its_limit(ledger: Ledger) -> None:
-    queue = Queue(ledger.database, "me")
+    admission = Admission(ledger.database, "me")
     leases = [add(ledger, f"a-{number}", owner="me") for number in range(3)]
-    assert queue.admit(leases[0], "aws", 1)
-    assert not queue.admit(leases[1], "aws", 1)
-    assert queue.admit(leases[0], "aws", 1), "asked again after a crash, it still has its place"
-    assert queue.admit(leases[1], "local", 1), "another cloud has places of its own"
-    queue.vacate("a-0")
-    assert queue.admit(leases[2], "aws", 1)
+    assert admission.admit(leases[0], "aws", 1)
+    assert not admission.admit(leases[1], "aws", 1)
+    assert admission.admit(leases[0], "aws", 1), "asked again after a crash, it still has its place"
+    assert admission.admit(leases[1], "local", 1), "another cloud has places of its own"
+    admission.vacate("a-0")
+    assert admission.admit(leases[2], "aws", 1)
 
 
 def test_a_hub_counts_whoever_made_it_until_it_is_gone(ledger: Ledger) -> None:
-    queue = Queue(ledger.database, "me")
+    admission = Admission(ledger.database, "me")
     foreground = add(ledger, "a-1", owner="someone")
     ledger.intend_hub(foreground, HUB, ("hub", ""))
     mine = add(ledger, "a-2", owner="me")
-    assert not queue.admit(mine, "aws", 1)
+    assert not admission.admit(mine, "aws", 1)
     ledger.update_hub(foreground, "a-1-h1", gone_at=5.0)
-    assert queue.admit(mine, "aws", 1)
+    assert admission.admit(mine, "aws", 1)
 
 
 def test_a_stand_in_takes_a_place_on_this_machine(ledger: Ledger) -> None:
-    queue = Queue(ledger.database, "me")
+    admission = Admission(ledger.database, "me")
     ledger.intend_hub(add(ledger, "a-1", owner="me", rehearsal=True), HUB, ("hub", ""))
     other = add(ledger, "a-2", owner="me")
-    assert queue.admit(other, "aws", 1)
-    assert not queue.admit(other, "local", 1)
+    assert admission.admit(other, "aws", 1)
+    assert not admission.admit(other, "local", 1)
 
 
 def test_a_place_is_kept_only_as_long_as_a_hub_may_be_there(ledger: Ledger) -> None:
-    queue = Queue(ledger.database, "me")
+    admission = Admission(ledger.database, "me")
     first, second = (add(ledger, run, owner="me") for run in ("a-1", "a-2"))
-    assert queue.admit(first, "aws", 1)
+    assert admission.admit(first, "aws", 1)
     ledger.update_run(first, phase="collect")
-    assert queue.admit(second, "aws", 1)
+    assert admission.admit(second, "aws", 1)
 
 
 def test_of_many_that_ask_at_once_no_more_than_the_limit_get_a_place(ledger: Ledger) -> None:
@@ -153,7 +153,7 @@ def test_of_many_that_ask_at_once_no_more_than_the_limit_get_a_place(ledger: Led
     got: list[bool] = []
 
     def ask(lease: Lease) -> None:
-        got.append(Queue(ledger.database, "me").admit(lease, "aws", 4))
+        got.append(Admission(ledger.database, "me").admit(lease, "aws", 4))
 
     threads = [threading.Thread(target=ask, args=(lease,)) for lease in leases]
     for thread in threads:

@@ -1,22 +1,21 @@
-"""A training in miniature, `train.py STEPS TRACES`: its last weights are the same whatever happened.
+"""A training in miniature, `train STEPS TRACES`: its last weights are the same whatever happened.
 
-Weights are a chain of hashes, saved every few steps. Each start is told in TRACES, outside the hub: from
-which step, whether what it found was whole, and whether another process of the run was training; where a
-container shuts that out, in its working directory.
+Weights are a chain of hashes, saved every few steps. Each start tells from which step it goes on, and whether
+what it found was whole.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-SECRET = "token-of-run-"
+from .start import Start, knows_its_secret
+
+STEPS = 110
 STEP_S, SAVED_EVERY, COPIES = 0.1, 4, 2048
 
 
@@ -38,23 +37,10 @@ def main(steps: int, traces: Path) -> int:
     found = file.read_bytes() if file.exists() else saved(0)
     done = int(found[:8]) if found[:8].isdigit() else -1
     whole = found == saved(max(done, 0))
-    run = os.environ["HARCHOS_RUN"]
-    if not os.environ.get("CHAOS_TOKEN", "").startswith(SECRET):
+    if not knows_its_secret():
         return 8
-    if not traces.is_dir():
-        traces = Path.cwd()
-    with (traces / f"{run}.lock").open("w") as lock, (traces / f"{run}.jsonl").open("a") as trace:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except BlockingIOError:
-            alone = False
-        start = {"hub": os.environ["HARCHOS_HUB"], "from": done, "whole": whole, "alone": alone}
-        trace.write(json.dumps(start) + "\n")
-        trace.flush()
-        if not whole or not alone:
-            return 9
-        return train(done, steps, file)
+    start = Start(traces, "training", whole=whole, step=done)
+    return train(done, steps, file) if whole and start.alone else 9
 
 
 def train(done: int, steps: int, file: Path) -> int:

@@ -24,7 +24,7 @@ class News:
     free: bool
 
 
-class Queue:
+class Admission:
     """The runs of a ledger as controllers see them; `owner` is the controller that asks."""
 
     def __init__(self, database: Database, owner: str) -> None:

@@ -1,0 +1,80 @@
+"""A queue is recorded whole, items and runs, or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from harchos_infra.grid.replay import builtin_replay
+from harchos_infra.planner.queue import plan_queue
+from harchos_infra.runs import schema
+from harchos_infra.runs.catalog import catalog_for
+from harchos_infra.runs.clock import RealClock
+from harchos_infra.runs.database import LedgerUnwritableError
+from harchos_infra.runs.items import Items
+from harchos_infra.runs.ledger import Ledger
+from harchos_infra.runs.mailboxes import job_box
+from harchos_infra.runs.submit import Submission, submit_queue
+from harchos_infra.workload.loader import load
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def submission(ledger: Ledger, tmp_path: Path) -> Submission:
+    path = tmp_path / "job.yaml"
+    spec = {
+        "type": "batch",
+        "command": "true",
+        "duration": "1h",
+        "items": {"count": 5, "maxHubs": 3},
+        "placement": {"providers": ["local"]},
+    }
+    document = {"apiVersion": "harchos.dev/v1", "kind": "Workload", "metadata": {"name": "job"}, "spec": spec}
+    path.write_text(json.dumps(document))
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "config.yaml").write_text("local.zone: DE\n")
+    loaded = load(path)
+    made = plan_queue(
+        loaded.workload,
+        catalog=catalog_for(loaded.workload),
+        signal=builtin_replay(),
+        now=NOW,
+        source={"path": str(path), "sha256": loaded.sha256},
+    )
+    return Submission(made, loaded, {}, False, None)
+
+
+def test_items_and_runs_are_recorded_together(ledger: Ledger, submission: Submission) -> None:
+    leases = submit_queue(ledger, submission, owner="me", clock=RealClock())
+    runs = [ledger.run(lease.run) for lease in leases]
+    (queue,) = {run["queue"] for run in runs}
+    assert len(runs) == 3
+    assert Items(ledger).counts(queue).waiting == 5
+    assert all(job_box(run["id"]).get("job.json") for run in runs)
+
+
+def test_where_one_run_cannot_be_recorded_nothing_is(
+    ledger: Ledger, submission: Submission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, inserted = Ledger._insert, []
+
+    def full(*arguments: Any) -> None:
+        if len(inserted) == 2:
+            raise LedgerUnwritableError("the disk is full")
+        inserted.append(insert(*arguments))
+
+    monkeypatch.setattr(Ledger, "_insert", full)
+    with pytest.raises(LedgerUnwritableError):
+        submit_queue(ledger, submission, owner="me", clock=RealClock())
+    assert ledger.runs() == []
+    with ledger.database.read() as db:
+        for table in (schema.queue, schema.item):
+            assert db.execute(select(func.count()).select_from(table)).scalar_one() == 0
+    staged = [path for path in (tmp_path / "home" / "mailbox").rglob("*") if path.is_file()]
+    assert staged == []
