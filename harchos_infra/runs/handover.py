@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from harchos_infra.hub.checkpoints import file_name, generations, publish, read_manifest
@@ -12,9 +12,15 @@ from harchos_infra.hub.mailbox import COPY_BYTES, Mailbox, MailboxError
 from harchos_infra.hub.outputs import put_out
 
 _SMALL_BYTES = 8 << 20
+Carry = Callable[[int], None]
+"""Hears of so many bytes that were copied, and may take its time."""
 
 
-def handover(source: Mailbox, target: Mailbox) -> int | None:
+def at_once(count: int) -> None:
+    """Take no time beside that of the stores."""
+
+
+def handover(source: Mailbox, target: Mailbox, carry: Carry = at_once) -> int | None:
     """Copy the newest valid generation to another hub's mailbox; return the number that is newest there.
 
     None if neither has one. What several nodes wrote then lies in one place, for all nodes of the next.
@@ -34,6 +40,7 @@ def handover(source: Mailbox, target: Mailbox) -> int | None:
             for file in files:
                 box, name = file.lies(source, number)
                 _copy(box, target, name, file_name(number, file.item.path), file.item)
+                carry(file.item.bytes)
         except DamagedError:
             continue
         publish(target, number, [replace(file, part=None) for file in files])
@@ -41,7 +48,7 @@ def handover(source: Mailbox, target: Mailbox) -> int | None:
     return there
 
 
-def handover_outputs(sources: Sequence[Mailbox], target: Mailbox) -> bool:
+def handover_outputs(sources: Sequence[Mailbox], target: Mailbox, carry: Carry = at_once) -> bool:
     """Copy what the job has put out so far to `carried/`, its manifest last; return whether there was any.
 
     `sources` are the mailboxes of all nodes of a hub. Raises MailboxError if a file is not what the manifest
@@ -53,6 +60,7 @@ def handover_outputs(sources: Sequence[Mailbox], target: Mailbox) -> bool:
     for source, name, item in found:
         try:
             _copy(source, target, name, f"carried/{item.path}", item)
+            carry(item.bytes)
         except DamagedError as error:
             raise MailboxError(f"{source.hub}: {error}") from error
     target.put_json("carried.json", [item.to_json() for _, _, item in found])

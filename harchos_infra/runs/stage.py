@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harchos_infra.errors import HarchosError
 from harchos_infra.hub.mailbox import Mailbox, MailboxError
 from harchos_infra.runs import workdir
-from harchos_infra.runs.handover import handover, handover_outputs
+from harchos_infra.runs.bandwidth import link
+from harchos_infra.runs.handover import at_once, handover, handover_outputs
 from harchos_infra.runs.hub import hub_spec
 from harchos_infra.runs.hub_settings import hub_settings
 from harchos_infra.runs.job import for_hub, job_document
@@ -104,7 +105,7 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
         for node in boxes:
             node.put(_SECRETS, secrets)
     silent = [node for node in boxes if not node.exists("heartbeat.json")]
-    resumed = _hand_over(boxes[0], before) if boxes[0] in silent else ""
+    resumed = _hand_over(run, hub, boxes[0], before) if boxes[0] in silent else ""
     if not silent:
         return resumed
     job = for_hub(source.get_json(_JOB), hub["hub"], hub_settings(hub["place"], rehearsal=run["rehearsal"]))
@@ -120,14 +121,19 @@ def stage_hub(run: Mapping[Any, Any], hub: Mapping[Any, Any], before: Sequence[M
     return resumed
 
 
-def _hand_over(box: Mailbox, before: Sequence[Mapping[Any, Any]]) -> str:
+def _hand_over(
+    run: Mapping[Any, Any], hub: Mapping[Any, Any], box: Mailbox, before: Sequence[Mapping[Any, Any]]
+) -> str:
     resumed = ""
     for earlier in reversed(before):
-        number = handover(hub_box(earlier), box)
+        between = link(run, earlier["place"], hub["place"])
+        number = handover(hub_box(earlier), box, between.carry if between else at_once)
         if number is not None:
-            resumed = f"goes on from checkpoint {number} of {earlier['hub']}"
+            pace = f", brought at {between.gbps:.3g} Gbit/s" if between else ""
+            resumed = f"goes on from checkpoint {number} of {earlier['hub']}{pace}"
             break
     for earlier in reversed(before):
-        if handover_outputs(node_boxes_of(earlier), box):
+        between = link(run, earlier["place"], hub["place"])
+        if handover_outputs(node_boxes_of(earlier), box, between.carry if between else at_once):
             break
     return resumed
