@@ -20,7 +20,7 @@ from harchos_infra.hub.items import Assignment, assign, assigned, object_name, r
 from harchos_infra.hub.mailbox import Mailbox
 from harchos_infra.hub.outputs import Found
 from harchos_infra.runs import segment
-from harchos_infra.runs.items import Items, others_begin_later, working
+from harchos_infra.runs.items import Items, still_to_come, working
 from harchos_infra.runs.ledger import Lease, Ledger
 from harchos_infra.runs.mailboxes import hub_box
 from harchos_infra.runs.verdict import Verdict
@@ -70,7 +70,7 @@ class Feed:
         """Return why a hub goes: where items wait and nobody else is to come, another follows it."""
         if run["queue"] is None or verdict is None or verdict.outcome != "succeeded" or self.is_empty(run):
             return verdict
-        if others_begin_later(self._items.runs(run["queue"]), run["id"]):
+        if still_to_come(self._items.runs(run["queue"]), run["id"]):
             return verdict
         return Verdict(None, verdict.reason, RETURNED)
 
@@ -128,10 +128,14 @@ class Feed:
         return float(counts.left / counts.total * planned / max(working(runs), 1))
 
     def _leaves_the_rest(self, run: RowMapping, now: datetime) -> bool:
-        """Tell whether the hub's planned time is over, by the run's own clock, and another is to come."""
+        """Tell whether the hub's planned time is over, by the run's own clock, and that of another is not.
+
+        Where all of them are late, as after hours without a controller, each does what it can.
+        """
         if now < datetime.fromisoformat(segment.current(run)["end"]):
             return False
-        return others_begin_later(self._items.runs(run["queue"]), run["id"])
+        others = still_to_come(self._items.runs(run["queue"]), run["id"])
+        return any(now < datetime.fromisoformat(segment.current(other)["end"]) for other in others)
 
     def _take(self, lease: Lease, hub: RowMapping, box: Mailbox) -> int:
         return self._items.record(

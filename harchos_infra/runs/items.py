@@ -191,11 +191,13 @@ class Items:
             return [Item(index, name) for index, name in db.execute(mine)]
 
 
-def others_begin_later(runs: Iterable[Mapping[Any, Any]], run: str) -> bool:
-    """Tell whether another run of a queue has a hub still to come."""
-    return any(
-        row["id"] != run and row["phase"] in ("wait", "provision") and row["desired"] == "run" for row in runs
-    )
+def still_to_come(runs: Iterable[Mapping[Any, Any]], run: str) -> list[Mapping[Any, Any]]:
+    """Return the other runs of a queue that have a hub still to come."""
+    return [
+        row
+        for row in runs
+        if row["id"] != run and row["phase"] in ("wait", "provision") and row["desired"] == "run"
+    ]
 
 
 def working(runs: Iterable[Mapping[Any, Any]]) -> int:

@@ -50,13 +50,13 @@ WHERE: dict[str, tuple[str, ...]] = {
     "container engine": ("run",),
     "database down": ("", *PHASES[:5]),
     "disk full": ("", *PHASES[:5]),
-    "clock of the driver": PHASES[:5],
+    "clock of the driver": PHASES[1:5],
     "clock of the hub": ("run",),
-    "clock of the machine": PHASES[:5],
+    "clock of the machine": PHASES[1:5],
 }
 """By kind, the phases in which it may strike; an empty one is the beginning of the command.
 
-No clock jumps before the plan is made: what one planned that was ahead would wait for hours."""
+No clock jumps before the first hub is made: by one that is late, the run would rightly wait."""
 RARE = ("ledger locked for a minute",)
 """Kinds that are slow: never more than one of them in a run, and in few."""
 

@@ -195,12 +195,23 @@ def test_a_hub_whose_time_is_over_leaves_the_rest_to_one_that_is_planned_later(q
     queue.step(0)
     later = NOW + timedelta(hours=3)
     assert not queue.step(0, now=later).closed
-    queue.ledger.update_run(queue.leases[1], phase="wait")
+    evening = {**PLANNED, "start": "2026-11-25T18:00:00Z", "end": "2026-11-25T20:00:00Z"}
+    queue.ledger.update_run(queue.leases[1], phase="wait", segments=[evening])
     assert not queue.step(0, now=NOW).closed
     assert queue.step(0, now=later).closed
     assert queue.counts().waiting == 8
     ended = Verdict("succeeded", "2 items were run")
     assert queue.feed.verdict(queue.run(0), ended) == ended
+
+
+@pytest.mark.parametrize("phase", ["wait", "provision"])
+def test_hubs_that_are_all_late_leave_nothing_to_each_other(queue: Queue, phase: str) -> None:
+    late = NOW + timedelta(hours=3)
+    queue.ledger.update_run(queue.leases[1], phase=phase)
+    first = queue.step(0, now=late)
+    assert (len(first.items), first.closed) == (2, False)
+    queue.ledger.update_run(queue.leases[1], phase="run")
+    assert len(queue.step(1, now=late).items) == 2
 
 
 def test_a_hub_that_ended_while_items_came_back_is_followed_by_another(queue: Queue) -> None:
