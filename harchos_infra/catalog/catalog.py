@@ -113,6 +113,12 @@ class Catalog:
             self.availability,
         )
 
+    def only(self, offers: Collection[tuple[str, str, str, str]]) -> Catalog:
+        """Return a catalogue of these offers alone, named by provider, region, instance type and market."""
+        other = copy(self)
+        other.offers = tuple(offer for offer in self.offers if offer.key in offers)
+        return other
+
     def without(self, offers: Collection[tuple[str, str, str, str]]) -> Catalog:
         """Return a catalogue that lacks some offers, named by provider, region, instance type and market.
 

@@ -64,8 +64,6 @@ def report(
 
 
 def _render_queue(format: ReportFormat, report: QueueReport) -> str:
-    from harchos_infra.errors import HarchosError
-
     if format is ReportFormat.JSON:
         import json
 
@@ -75,11 +73,9 @@ def _render_queue(format: ReportFormat, report: QueueReport) -> str:
 
         return markdown.render_queue(report)
     if format is ReportFormat.HTML:
-        first = report.runs[0][0].id
-        raise HarchosError(
-            "a queue has no page of its own; each of its runs has one",
-            hint=f"harchos report {first} --format html --out {first}.html",
-        )
+        from harchos_infra.report.queue_page import render_queue_page
+
+        return render_queue_page(report)
     from harchos_infra.report import table
 
     return table.render_queue(report)

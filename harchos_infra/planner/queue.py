@@ -79,7 +79,7 @@ class _Asked:
         """Return the best plan on so many hubs."""
         held = self._in_one_place(hubs, self.catalog.within(self.quotas.entries))
         held = self._marked(held) if self.quotas.entries else held
-        if not any(lost.reason == "quota" for lost in held.rejected):
+        if hubs == 1 or not any(lost.reason == "quota" for lost in held.rejected):
             return held
         free = self._in_one_place(hubs, self.catalog.without_quotas())
         if free.chosen is None or (held.chosen is not None and not self._is_less(free, held)):

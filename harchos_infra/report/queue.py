@@ -31,9 +31,24 @@ class QueueReport:
     @property
     def headline(self) -> str:
         """Queue, progress and number of runs in one line."""
-        runs = f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'}"
-        rehearsal = " (rehearsal)" if any(record.rehearsal for record, _ in self.runs) else ""
-        return f"{self.queue}{rehearsal} · {self.counts} · {runs}"
+        rehearsal = " (rehearsal)" if self.is_rehearsal else ""
+        return f"{self.queue}{rehearsal} · {self.counts} · {self.runs_in_words}"
+
+    @property
+    def runs_in_words(self) -> str:
+        """How many runs shared it."""
+        return f"{len(self.runs)} {'run' if len(self.runs) == 1 else 'runs'}"
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether stand-ins on this machine did it."""
+        return any(record.rehearsal for record, _ in self.runs)
+
+    @property
+    def label(self) -> str | None:
+        """What is to be known of the figures of a rehearsal; None of any other queue."""
+        labels = [rehearsal_label(record) for record, _ in self.runs if record.hubs]
+        return "; ".join(dict.fromkeys(label for label in labels if label)) or None
 
     @property
     def kwh(self) -> float | None:
@@ -63,7 +78,7 @@ class QueueReport:
     def section(self) -> Section:
         """Return the table of runs and their sum."""
         rows = [_row(record, account) for record, account in self.runs]
-        kwh_planned, low, usd_planned = self._planned
+        kwh_planned, low, usd_planned = self.planned
         planned = "planned, all runs", "", "", kwh(kwh_planned), grams(low), usd(usd_planned)
         gco2e = self.gco2e
         total = (
@@ -73,12 +88,12 @@ class QueueReport:
         notes = []
         if any(planned_items(record) is not None for record, _ in self.runs):
             notes.append("Items: what each run did, and in brackets what was planned for it.")
-        if self.gco2e_per_item is not None:
+        if self.gco2e_per_item is not None and self.usd_per_item is not None:
             notes.append(
-                f"{grams(self.gco2e_per_item)} CO2e and {usd(self._usd_per_item)} for each item done."
+                f"{grams(self.gco2e_per_item)} CO2e and {usd(self.usd_per_item)} for each item done."
             )
-        labels = dict.fromkeys(rehearsal_label(record) for record, _ in self.runs)
-        notes += [label for label in labels if label]
+        if self.label is not None:
+            notes.append(self.label)
         notes.append("`harchos report RUN` has each run's own account, with its plan and its baselines.")
         headers = ("run", "where", "items", "energy", "gCO2e", "USD")
         return Section(
@@ -104,15 +119,15 @@ class QueueReport:
                 "totalGco2e": None if gco2e is None else {"low": gco2e.low, "high": gco2e.high},
                 "totalUsd": self.usd,
                 "gco2ePerItem": self.gco2e_per_item,
-                "usdPerItem": self._usd_per_item if counts.done else None,
+                "usdPerItem": self.usd_per_item,
             },
-            "planned": dict(zip(("energyKwh", "totalGco2e", "totalUsd"), self._planned, strict=True))
+            "planned": dict(zip(("energyKwh", "totalGco2e", "totalUsd"), self.planned, strict=True))
             | {"items": {record.id: planned_items(record) for record, _ in self.runs}},
             "runs": [run_document.document(record, account) for record, account in self.runs],
         }
 
     @property
-    def _planned(self) -> tuple[float, float, float]:
+    def planned(self) -> tuple[float, float, float]:
         """Energy in kWh, carbon in g at the low end of transfer, and USD of all hubs, as planned."""
         planned = [account.planned for _, account in self.runs]
         totals = [p.carbon.total() for p in planned]
@@ -120,8 +135,9 @@ class QueueReport:
         return fsum(p.kwh for p in planned), low, fsum(p.cost.total for p in planned)
 
     @property
-    def _usd_per_item(self) -> float:
-        return self.usd / self.counts.done
+    def usd_per_item(self) -> float | None:
+        """Cost of an item that was done."""
+        return self.usd / self.counts.done if self.counts.done else None
 
 
 def _row(record: RunRecord, account: Account) -> tuple[str, ...]:
@@ -132,9 +148,14 @@ def _row(record: RunRecord, account: Account) -> tuple[str, ...]:
         if account.hubs
         else ("no hub", "-")
     )
-    planned = planned_items(record)
-    items = f"{record.units.get('items', 0):.0f}" + (f" ({planned:.3g})" if planned is not None else "")
+    items = items_in_words(record)
     return f"{record.id}, {state}", where(account.planned), items, *realised, usd(account.realised.cost.total)
+
+
+def items_in_words(record: RunRecord) -> str:
+    """Return how many items a run did, and in brackets how many were planned for it."""
+    planned = planned_items(record)
+    return f"{record.units.get('items', 0):.0f}" + (f" ({planned:.3g})" if planned is not None else "")
 
 
 def planned_items(record: RunRecord) -> float | None:

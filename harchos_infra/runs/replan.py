@@ -86,10 +86,14 @@ class Replanner:
         return decision
 
     def next_best(self) -> Schedule:
-        """Return the best schedule without the offers that failed; HarchosError where there is none."""
-        if "fleet" in self._plan["inputs"]:
-            raise HarchosError("its place was given to it together with others, under quotas")
+        """Return the best schedule without the offers that failed; HarchosError where there is none.
+
+        A run of a fleet under quotas keeps to the offers that it was given.
+        """
         workload, measured, catalog, signal = self._world(runs=False)
+        if "fleet" in self._plan["inputs"]:
+            given = self._plan["chosen"]["segments"]
+            catalog = catalog.only({decode_segment(segment).offer for segment in given})
         policy = self._policy()
         again = make_plan(
             workload, catalog=catalog, signal=signal, now=self._now, measured=measured, policy=policy

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harchos_infra.cli.planning import plan_or_replan, refuse_if_drifted
+from harchos_infra.errors import HarchosError
 from support.command import Harchos
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +141,80 @@ def test_explain_adds_the_page_of_each_workload(harchos: Harchos, folder: Path) 
     assert code == 0
     assert out.count("Every candidate that lost") == 4
     assert f"one of a fleet of 4 under {QUOTAS}: placed with the others" in " ".join(out.split())
+
+
+QUEUE = """\
+apiVersion: harchos.dev/v1
+kind: Workload
+metadata: {name: sweep}
+spec:
+  type: batch
+  command: "true"
+  duration: 12h
+  deadline: 10h
+  objective: greenest
+  resources: {gpu: {count: 1, type: L4}}
+  placement: {regions: [gcp/europe-west1, gcp/europe-west3]}
+  items: {count: 24, maxHubs: 3}
+"""
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> tuple[Path, Path]:
+    """A queue that one L4 in each of two regions holds, and the file that says there is no more."""
+    file, quotas = tmp_path / "sweep.yaml", tmp_path / "quotas.yml"
+    file.write_text(QUEUE)
+    quotas.write_text("quotas: [{provider: gcp, gpu: L4, maxGpus: 1}]\n")
+    return file, quotas
+
+
+def test_the_hubs_of_a_queue_are_shown_where_the_quotas_hold_them(
+    harchos: Harchos, queue: tuple[Path, Path]
+) -> None:
+    file, quotas = queue
+    command = ("plan", str(file), "--now", "2026-11-23T20:00Z", "--quotas", str(quotas))
+    code, out, _ = harchos(*command)
+    assert code == 0
+    assert "Where the hubs are" in out and f"planned under {quotas}" in out
+    made = json.loads(harchos(*command, "--format", "json")[1])
+    assert made["schema"] == "harchos.plan/1"
+    assert sum(part["hubs"] for part in made["parts"]) == made["inputs"]["queue"]["hubs"]
+    assert sum(part["share"] for part in made["parts"]) == pytest.approx(1.0)
+    assert {part["chosen"]["segments"][0]["region"] for part in made["parts"]} == {
+        "europe-west1",
+        "europe-west3",
+    }
+    code, page, _ = harchos(*command, "--format", "markdown")
+    assert code == 0 and "**Where the hubs are**" in page
+
+
+def test_a_queues_plan_is_refused_when_its_quotas_were_changed(
+    harchos: Harchos, queue: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, quotas = queue
+    out = tmp_path / "plan.json"
+    now = ("--now", "2026-11-23T20:00Z")
+    assert harchos("plan", str(file), *now, "--quotas", str(quotas), "--out", str(out))[0] == 0
+    made, _, _ = plan_or_replan(out)
+    refuse_if_drifted(out, made, rehearse=True)
+    quotas.write_text("quotas: [{provider: gcp, gpu: L4, maxGpus: 2}]\n")
+    with pytest.raises(HarchosError, match="was changed after the plan was made"):
+        refuse_if_drifted(out, made, rehearse=True)
+
+
+def test_a_queue_in_a_fleet_has_a_place_for_each_of_its_hubs(
+    harchos: Harchos, queue: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "fleet", tmp_path / "plans"
+    folder.mkdir()
+    (folder / "sweep.yaml").write_text(QUEUE)
+    alone = QUEUE.replace("items: {count: 24, maxHubs: 3}", "").replace("sweep", "other")
+    (folder / "other.yaml").write_text(alone.replace("duration: 12h", "duration: 2h"))
+    now = ("--now", "2026-11-23T20:00Z")
+    command = ("plan", str(folder), *now, "--quotas", str(queue[1]), "--format", "json", "--out", str(out))
+    code, text, _ = harchos(*command)
+    assert code == 0
+    used = {found["region"]: found["peak"] for found in json.loads(text)["quotas"]}
+    assert max(used.values()) == 1.0
+    made = json.loads((out / "sweep.json").read_text())
+    assert sum(part["hubs"] for part in made["parts"]) == made["inputs"]["queue"]["hubs"]

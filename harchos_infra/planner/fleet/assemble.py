@@ -94,7 +94,7 @@ class _Rows:
     @property
     def intensity(self) -> NDArray[np.float64]:
         """All rows; times that nobody reads are 0."""
-        return np.nan_to_num(np.array(self._series))
+        return np.nan_to_num(np.array(self._series).reshape(-1, self._steps))
 
     def _add(self, horizon: Horizon, shift_s: int) -> dict[str, int]:
         """Return the row of each zone of a horizon."""

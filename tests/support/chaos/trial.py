@@ -64,6 +64,7 @@ class Trial:
         self._blockages: list[tuple[str, Blockage]] = []
         self._recoveries: list[_Recovery] = []
         self._watch_at = 0.0
+        self._seen: list[dict[str, Any]] = []
 
     def run(self) -> Result:
         """Carry it out and judge it; nothing of it is left running afterwards."""
@@ -360,7 +361,10 @@ class Trial:
         return [t for run in self._machine.runs() for t in read_traces(self._work, self._home, run)]
 
     def _rows(self) -> list[dict[str, Any]]:
-        return query(self._home, "SELECT id, queue, phase, epoch FROM run ORDER BY created_at, id")
+        """Return the runs, as they were last seen where the ledger is out of reach."""
+        rows = query(self._home, "SELECT id, queue, phase, epoch FROM run ORDER BY created_at, id")
+        self._seen = rows or self._seen
+        return self._seen
 
     def _epochs(self) -> int:
         return sum(row["epoch"] for row in self._rows())

@@ -138,3 +138,24 @@ def test_a_broken_file_is_named_with_the_way_out(tmp_path: Path, text: str) -> N
     with pytest.raises(HarchosError, match=r"aws\.json: not a refreshed catalogue") as raised:
         read_refreshed(tmp_path)
     assert "harchos catalog refresh --provider aws" in str(raised.value.hint)
+
+
+def test_a_quota_of_all_regions_is_one_when_it_is_read_back_and_a_file_of_before_has_none() -> None:
+    refreshed = said(quotas=(quota(8), replace(quota(4), everywhere=True)))
+    assert Refreshed.loads(refreshed.dumps()) == refreshed
+    assert refreshed.dumps().count("everywhere") == 1
+
+
+def test_what_is_left_out_leaves_the_quotas_as_they_are() -> None:
+    catalog = laid_over(live("g5.xlarge"), live("g5.2xlarge"), quotas=(quota(0),))
+    offer = find(catalog, "g5.xlarge")
+    less = catalog.without([find(catalog, "g5.2xlarge").key])
+    assert less.availability.short_of(offer, 1) == quota(0)
+    assert less.without_quotas().availability.short_of(offer, 1) is None
+
+
+def test_so_many_hubs_take_so_many_of_a_quota_that_counts_hubs() -> None:
+    catalog = laid_over(live("g5.xlarge"), quotas=(quota(2, unit="hub"),))
+    offer = find(catalog, "g5.xlarge")
+    assert catalog.availability.short_of(offer, 3) is None
+    assert catalog.availability.short_of(offer, 1, hubs=3) == quota(2, unit="hub")

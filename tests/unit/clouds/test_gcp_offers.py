@@ -240,6 +240,7 @@ class TestQuotas:
             ("CPUS_ALL_REGIONS", None, "vcpu", 32, 4),
             ("NETWORKS", None, "hub", 5, 2),
         ]
+        assert all(quota.everywhere for quota in GcpCloud().quotas(REGION))
 
 
 class TestCheck:

@@ -372,3 +372,11 @@ def counted(of: Workload, made: Plan, other: Plan) -> float:
     known = all("embodied" in plan.inputs["objective"]["carbon"] for plan in (made, other))
     grams = made.chosen.gco2e - (0.0 if known else made.chosen.breakdown["embodiedGco2e"])
     return objective.usd_weight * made.chosen.cost_usd + objective.usd_per_g * grams
+
+
+def test_where_no_quota_holds_a_single_hub_the_nearest_miss_names_one() -> None:
+    closed = replace(one_gpu("a"), limit=0)
+    here = SmallCatalog([region("aws/a", zone="A")], [offer("aws/a", price=1.0)])
+    made = planned(queue(), Quotas(), catalog=refreshed(closed, on=here))
+    assert made.chosen is None
+    assert made.nearest_miss is not None and "quota GPUs (G) of aws/a raised to 1" in made.nearest_miss

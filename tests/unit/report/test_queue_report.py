@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from harchos_infra.report import markdown, table
 from harchos_infra.report.account import account
 from harchos_infra.report.queue import QueueReport
+from harchos_infra.report.queue_page import render_queue_page
 from harchos_infra.runs.items import Counts
 from support.records import plan, record
 
@@ -47,6 +49,19 @@ def test_what_each_run_did_stands_beside_what_was_planned_for_it() -> None:
     said = made.to_json()["planned"]
     assert said["items"] == {"sweep-1": 4.0, "sweep-2": None}
     assert said["totalUsd"] == pytest.approx(sum(account.planned.cost.total for _, account in made.runs))
+
+
+def test_the_page_draws_each_run_and_says_what_the_table_says() -> None:
+    made = report(*TWO, NO_HUB, counts=Counts(done=7, failed=1))
+    page = render_queue_page(made)
+    xml = ElementTree.fromstring(page.removeprefix("<!doctype html>\n"))
+    drawn = [e.text for e in xml.iter("text") if e.get("class") == "name"]
+    assert [name and name.split(",")[0] for name in drawn[:3]] == ["1", "2", "3"]
+    bars = [e.get("class") for e in next(xml.iter("svg")).iter("rect")]
+    assert (bars.count("route plan"), bars.count("run")) == (3, 2)
+    assert "<script" not in page and "7 of 8 items done, 1 failed" in page
+    for row in made.section().rows:
+        assert row[0] in page
 
 
 def test_a_run_without_a_hub_adds_nothing_and_hides_nothing() -> None:

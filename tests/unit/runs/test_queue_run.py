@@ -83,6 +83,22 @@ def test_a_lost_hub_is_followed_by_another_that_is_planned_for_what_is_left(begi
     assert hours == pytest.approx(0.9 * 40 + 300 / 3600, abs=0.01)
 
 
+def test_under_quotas_a_lost_hub_is_followed_by_another_in_the_place_that_was_given(begin: Begin) -> None:
+    run = of_queue(begin)
+    given = {**run.ledger.decision(run.lease.run)}
+    given["inputs"] = {**given["inputs"], "fleet": {"workloads": 1, "quotas": None}}
+    t = schema.plan
+    with run.ledger.database.write() as db:
+        db.execute(update(t).values(document=given))
+    job = Running(run, 24.0)
+    job.step(34.9)
+    assert run.step(35.0)["interruption"] == "lost"
+    row = run.step(35.01)
+    assert (row["phase"], row["segment"]) == ("wait", 1)
+    place = [(s["provider"], s["region"], s["instanceType"], s["market"]) for s in row["segments"]]
+    assert place[1] == place[0]
+
+
 def test_no_hub_follows_one_that_was_lost_when_nothing_waits(begin: Begin) -> None:
     job = Running(of_queue(begin), 24.0)
     job.step(34.9)
