@@ -181,9 +181,9 @@ class Reconciler:
         return self._enter(lease, "destroy", str(error), interruption="refused", failed_offers=failed)
 
     def _refusals(self, run: RowMapping) -> int:
-        """Return how many hubs in a row could not be made."""
+        """Return how many hubs in a row could not be made; a call that died with its owner says nothing."""
         calls = (op for op in reversed(self._ledger.operations(run["id"])) if op["phase"] == "provision")
-        return len(list(takewhile(lambda op: op["state"] != "done", calls)))
+        return len({op["intent"]["hub"] for op in takewhile(lambda op: op["state"] != "done", calls)})
 
     def _run(self, lease: Lease, run: RowMapping) -> float:
         hub = self._ledger.hubs(run["id"])[-1]

@@ -356,6 +356,18 @@ def test_a_hub_whose_agent_dies_as_it_begins_is_made_anew_three_times_at_most(
     assert len(run.ledger.hubs(run.lease.run)) == 3
 
 
+def test_a_call_that_died_with_its_owner_is_no_hub_that_could_not_be_made(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refusing(begin, monkeypatch, "agent")
+    run.step(24.0)
+    while run.row()["phase"] != "provision":
+        run.step(24.0)
+    run.ledger.intend(run.lease, "provision", {"hub": f"{run.lease.run}-h2"})
+    row = run.step(24.0)
+    assert (row["phase"], row["outcome"], row["interruption"]) == ("destroy", None, "lost")
+
+
 def test_a_cloud_that_refuses_is_not_asked_again(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     run = refusing(begin, monkeypatch, "quota")
     row = run.step(24.0)
