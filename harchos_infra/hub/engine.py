@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ LABEL = "harchos:hub"
 ANSWER_S = 20.0
 _LOOK_S = 0.2
 _REMOVALS = 3
+_CLIENTS = 3
 _MARKS = ("HARCHOS_HUB", "HARCHOS_RUN", "HARCHOS_EXPIRES", "HARCHOS_DIR")
 _FILES = 20_000
 _PROCESSES = 32_768
@@ -44,7 +45,24 @@ class Engine:
         data: bytes = b"",
         cancelled: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Run a command of the engine; return what it printed. Raises EngineError."""
+        """Run a command of the engine; return what it printed. Raises EngineError.
+
+        A client that somebody killed says nothing of the engine: all commands here may be given again.
+        """
+        until = time.monotonic() + timeout_s
+        for _ in range(_CLIENTS):
+            code, out, err = self._client(arguments, until, data, cancelled)
+            if code >= 0:
+                break
+        if code != 0:
+            said = err.decode(errors="replace").strip().splitlines() or [f"exit {code}"]
+            raise EngineError(f"{self.name} {arguments[0]}: {said[-1]}")
+        return out.decode(errors="replace")
+
+    def _client(
+        self, arguments: Sequence[str], until: float, data: bytes, cancelled: Callable[[], bool]
+    ) -> tuple[int, bytes, bytes]:
+        """Return exit code (negative: its signal), output and errors of a client."""
         try:
             client = subprocess.Popen(
                 [self.binary, *arguments],
@@ -55,21 +73,18 @@ class Engine:
             )
         except OSError as error:
             raise EngineError(f"{self.name} cannot be run: {error}") from error
-        until = time.monotonic() + timeout_s
+        since = time.monotonic()
         while True:
             try:
                 out, err = client.communicate(data, timeout=_LOOK_S)
-                break
+                return client.returncode, out, err
             except subprocess.TimeoutExpired:
                 if time.monotonic() > until or cancelled():
                     client.kill()
                     client.communicate()
-                    why = "given up" if cancelled() else f"no answer within {timeout_s:.0f} s"
+                    waited_s = time.monotonic() - since
+                    why = "given up" if cancelled() else f"no answer within {waited_s:.0f} s"
                     raise EngineError(f"{self.name} {arguments[0]}: {why}") from None
-        if client.returncode != 0:
-            said = err.decode(errors="replace").strip().splitlines() or [f"exit {client.returncode}"]
-            raise EngineError(f"{self.name} {arguments[0]}: {said[-1]}")
-        return out.decode(errors="replace")
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the client's environment, without the hub's marks."""

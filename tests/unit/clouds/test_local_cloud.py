@@ -274,6 +274,17 @@ def test_an_engine_that_hangs_is_no_proof_that_nothing_is_left(run, tmp_path, mo
         LocalCloud().list(run=run)
 
 
+def test_a_listing_whose_client_was_killed_is_made_again(run, tmp_path, monkeypatch) -> None:
+    shown = f'[{{"Id": "c0ffee", "Name": "x", "Config": {{"Labels": {{"harchos:hub": "{run}-h1"}}}}}}]'
+    (tmp_path / "podman").write_text(
+        f"#!/bin/sh\necho x >> {tmp_path}/calls\n[ $(wc -l < {tmp_path}/calls) -gt 1 ] || kill -9 $$\n"
+        f"[ $1 = ps ] && echo c0ffee || echo '{shown}'\n"
+    )
+    (tmp_path / "podman").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert [r.id for r in LocalCloud().list(run=run) if r.kind == "container"] == ["podman:c0ffee"]
+
+
 def test_podman_is_told_not_to_wait_for_a_container_that_ignores_sigterm(tmp_path, monkeypatch) -> None:
     said = tmp_path / "said"
     (tmp_path / "podman").write_text(f'#!/bin/sh\necho "$@" > {said}\n')
