@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +58,7 @@ def apply(
     from harchos_infra.cli.planning import is_plan_file, plan_or_replan, refuse_if_drifted
     from harchos_infra.errors import HarchosError
     from harchos_infra.provision.binary import find_binary
+    from harchos_infra.runs.interrupts import heard_interrupts
     from harchos_infra.runs.ledger import Ledger
     from harchos_infra.runs.owner import new_owner
 
@@ -73,38 +76,41 @@ def apply(
             raise HarchosError("--now is for one run", hint="leave --now out, or --detach")
         _recur(ledger, plan, loaded, signal=signal, priority=priority, policy=rules, yes=yes)
         return
-    leases = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
-    if not leases:
-        typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
-        rules = rules or recorded_with(plan)
-        refuse_if_forbidden(rules, plan, loaded)
-        refuse_if_drifted(source, plan, rehearse=rehearse, policy=rules)
-        if recurs:
-            note("this is one occurrence; `harchos apply --detach` lets the workload recur")
-        if not yes:
-            _ask(plan, rehearse)
-        leases = _submit(
-            ledger,
-            plan,
-            loaded,
-            rehearse=rehearse,
-            speed=speed,
-            signal=signal,
-            priority=priority,
-            owner=None if detach else owner,
-            once=is_plan_file(source),
-            policy=rules,
-        )
-    elif detach:
-        for lease in leases:
-            ledger.release(lease)
-    is_queue = loaded.workload.spec.items is not None
-    if detach and is_queue:
-        say_detached_queue(ledger, leases)
-    elif detach:
-        say_detached(ledger, leases[0].run)
-    else:
-        raise typer.Exit(follow_queue(ledger, leases) if is_queue else follow(ledger, leases[0]))
+    with ExitStack() as held:
+        leases = _abandoned(ledger, source, plan, rehearse=rehearse, owner=owner)
+        if not leases:
+            typer.echo(render_headline(plan, width=text_width(WIDTH)), nl=False)
+            rules = rules or recorded_with(plan)
+            refuse_if_forbidden(rules, plan, loaded)
+            refuse_if_drifted(source, plan, rehearse=rehearse, policy=rules)
+            if recurs:
+                note("this is one occurrence; `harchos apply --detach` lets the workload recur")
+            if not yes:
+                _ask(plan, rehearse)
+            if not detach:
+                held.enter_context(heard_interrupts(threading.Event()))
+            leases = _submit(
+                ledger,
+                plan,
+                loaded,
+                rehearse=rehearse,
+                speed=speed,
+                signal=signal,
+                priority=priority,
+                owner=None if detach else owner,
+                once=is_plan_file(source),
+                policy=rules,
+            )
+        elif detach:
+            for lease in leases:
+                ledger.release(lease)
+        is_queue = loaded.workload.spec.items is not None
+        if detach and is_queue:
+            say_detached_queue(ledger, leases)
+        elif detach:
+            say_detached(ledger, leases[0].run)
+        else:
+            raise typer.Exit(follow_queue(ledger, leases) if is_queue else follow(ledger, leases[0]))
 
 
 def follow(ledger: Ledger, lease: Lease) -> int:

@@ -50,10 +50,14 @@ class Interrupts:
 
 @contextmanager
 def heard_interrupts(stir: threading.Event) -> Iterator[Interrupts]:
-    """Hear of SIGINT, SIGTERM and SIGHUP, in place of ending by them."""
+    """Hear of SIGINT, SIGTERM and SIGHUP, in place of ending by them; what came in an outer one counts."""
     interrupts = Interrupts(stir)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupts) for number in numbers}
+    outer = before[signal.SIGINT]
+    if isinstance(outer, Interrupts):
+        interrupts.count += outer.count
+        interrupts.is_ctrl_c |= outer.is_ctrl_c
     try:
         yield interrupts
     finally:

@@ -98,8 +98,9 @@ class Road:
         return Ledger.open(None if database.URL in os.environ else self.home)
 
     def job_runs(self) -> bool:
-        """Return whether a job of this home is running, as its hub says."""
-        return not {"running", "ready"}.isdisjoint(self._job_phases())
+        """Return whether a job of this home is running, as its hub says, and its driver knows of the hub."""
+        is_known = any(row["phase"] == "run" for row in self.ledger.runs())
+        return is_known and not {"running", "ready"}.isdisjoint(self._job_phases())
 
     def job_is_ready(self) -> bool:
         """Return whether a service of this home answers, as its hub says."""
