@@ -18,10 +18,12 @@ WRONG_CLOCK = Path(__file__).with_name("wrong_clock.c")
 NOW = "2022-07-17T07:30Z"
 """From then on the plan for two regions pauses and moves, on the replayed week."""
 ITEMS = 10
+RETRIES = 60
+"""A disk may be full for seven seconds, in which a job that writes fails twice a second."""
 
 _ALIKE: Mapping[str, Any] = {
     "workdir": "files",
-    "restartPolicy": {"onFailure": "restart", "maxRetries": 9},
+    "restartPolicy": {"onFailure": "restart", "maxRetries": RETRIES},
     "resources": {"cpu": 1, "memory": "1Gi"},
     "secrets": [{"name": "CHAOS_TOKEN"}],
 }
