@@ -50,7 +50,7 @@ def remove_container(engine: str, container_id: str) -> None:
     """
     at_once = ("--time", "0") if engine == "podman" else ()
     for _ in range(_REMOVALS):
-        removed = _run(engine, "rm", "--force", *at_once, "--volumes", container_id, limit_s=_REMOVE_S)
+        removed = run_engine(engine, "rm", "--force", *at_once, "--volumes", container_id, limit_s=_REMOVE_S)
         if removed.returncode == 0:
             return
     if container_id in _ids(engine):
@@ -61,7 +61,7 @@ def _inspect(engine: str) -> list[HubContainer]:
     ids = _ids(engine)
     if not ids:
         return []
-    shown = _run(engine, "container", "inspect", *ids)
+    shown = run_engine(engine, "container", "inspect", *ids)
     try:
         documents: list[dict[str, Any]] = json.loads(shown.stdout)
     except json.JSONDecodeError as error:
@@ -74,12 +74,17 @@ def _inspect(engine: str) -> list[HubContainer]:
 
 
 def _ids(engine: str) -> list[str]:
-    answer = _run(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=harchos:hub")
+    answer = run_engine(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=harchos:hub")
     return answer.stdout.split() if answer.returncode == 0 else []
 
 
-def _run(engine: str, *arguments: str, limit_s: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of an engine; a client that somebody killed says nothing, and is started again."""
+def run_engine(
+    engine: str, *arguments: str, limit_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of an engine; a client that somebody killed says nothing, and is started again.
+
+    Raises HarchosError where it does not run, or does not answer.
+    """
     for _ in range(_CLIENTS):
         done = _run_once(engine, *arguments, limit_s=limit_s)
         if done.returncode >= 0:

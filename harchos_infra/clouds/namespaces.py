@@ -14,7 +14,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from harchos_infra.clouds.container import run_engine
 from harchos_infra.clouds.process import start_time
+from harchos_infra.errors import HarchosError
 
 DIRECTORY = Path("/run/netns")
 """Where podman keeps those of root's containers; each is a mount."""
@@ -23,7 +25,6 @@ PATTERN = "netns-*"
 _MAKERS = ("podman", "buildah")
 _YOUNG_S = 60.0
 """A podman takes less than a second from a namespace to a container that has it."""
-_ANSWER_S = 20.0
 
 
 def forgotten_namespaces() -> list[Path]:
@@ -89,17 +90,12 @@ def _of_containers() -> set[Path] | None:
     try:
         ids = _podman("ps", "--all", "--quiet", "--no-trunc").split()
         shown = json.loads(_podman("container", "inspect", *ids)) if ids else []
-    except (OSError, subprocess.SubprocessError, ValueError):
+    except (HarchosError, subprocess.CalledProcessError, ValueError):
         return None
     return {Path(key) for each in shown if (key := each["NetworkSettings"].get("SandboxKey"))}
 
 
 def _podman(*words: str) -> str:
-    return subprocess.run(
-        ["podman", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_ANSWER_S,
-        check=True,
-    ).stdout
+    done = run_engine("podman", *words)
+    done.check_returncode()
+    return done.stdout

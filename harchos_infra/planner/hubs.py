@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import fsum
 
@@ -30,41 +30,31 @@ def joined(parts: Sequence[Part]) -> Schedule:
 
 def times(one: Schedule, hubs: int) -> Schedule:
     """Return what so many hubs do that all have one schedule."""
-    return replace(
-        one,
-        segments=tuple(
-            replace(
-                segment,
-                nodes=segment.nodes * hubs,
-                move_usd=segment.move_usd * hubs,
-                move_gco2e=segment.move_gco2e * hubs,
-            )
-            for segment in one.segments
-        ),
-        cost_usd=one.cost_usd * hubs,
-        energy_kwh=one.energy_kwh * hubs,
-        gco2e=one.gco2e * hubs,
-        breakdown={name: value * hubs for name, value in one.breakdown.items()},
-    )
+    return _changed(one, lambda nodes: nodes * hubs, lambda value: value * hubs)
 
 
 def of_one(whole: Schedule, hubs: int) -> Schedule:
     """Return what one of so many hubs does that all have one schedule, of which this is the whole."""
+    return _changed(whole, lambda nodes: nodes // hubs, lambda value: value / hubs)
+
+
+def _changed(schedule: Schedule, nodes: Callable[[int], int], value: Callable[[float], float]) -> Schedule:
+    """Return a schedule with another number of nodes, and the figures that they share."""
     return replace(
-        whole,
+        schedule,
         segments=tuple(
             replace(
                 segment,
-                nodes=segment.nodes // hubs,
-                move_usd=segment.move_usd / hubs,
-                move_gco2e=segment.move_gco2e / hubs,
+                nodes=nodes(segment.nodes),
+                move_usd=value(segment.move_usd),
+                move_gco2e=value(segment.move_gco2e),
             )
-            for segment in whole.segments
+            for segment in schedule.segments
         ),
-        cost_usd=whole.cost_usd / hubs,
-        energy_kwh=whole.energy_kwh / hubs,
-        gco2e=whole.gco2e / hubs,
-        breakdown={name: value / hubs for name, value in whole.breakdown.items()},
+        cost_usd=value(schedule.cost_usd),
+        energy_kwh=value(schedule.energy_kwh),
+        gco2e=value(schedule.gco2e),
+        breakdown={name: value(part) for name, part in schedule.breakdown.items()},
     )
 
 

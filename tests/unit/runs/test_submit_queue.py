@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from harchos_infra.grid.replay import builtin_replay
 from harchos_infra.planner.fleet.quota import Quota, Quotas
+from harchos_infra.planner.plan import Plan
 from harchos_infra.planner.queue import plan_queue
 from harchos_infra.runs import schema
 from harchos_infra.runs.catalog import catalog_for
@@ -22,9 +23,20 @@ from harchos_infra.runs.items import Items
 from harchos_infra.runs.ledger import Ledger
 from harchos_infra.runs.mailboxes import job_box
 from harchos_infra.runs.submit import REHEARSAL_SPEED, Submission, plan_hash, submit_queue
-from harchos_infra.workload.loader import load
+from harchos_infra.workload.loader import LoadedWorkload, load
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def planned(loaded: LoadedWorkload, quotas: Quotas | None = None) -> Plan:
+    return plan_queue(
+        loaded.workload,
+        catalog=catalog_for(loaded.workload),
+        signal=builtin_replay(),
+        now=NOW,
+        source={"path": str(loaded.path), "sha256": loaded.sha256},
+        quotas=quotas,
+    )
 
 
 @pytest.fixture
@@ -42,14 +54,7 @@ def submission(ledger: Ledger, tmp_path: Path) -> Submission:
     (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.yaml").write_text("local.zone: DE\n")
     loaded = load(path)
-    made = plan_queue(
-        loaded.workload,
-        catalog=catalog_for(loaded.workload),
-        signal=builtin_replay(),
-        now=NOW,
-        source={"path": str(path), "sha256": loaded.sha256},
-    )
-    return Submission(made, loaded, {}, False, None)
+    return Submission(planned(loaded), loaded, {}, False, None)
 
 
 def test_items_and_runs_are_recorded_together(ledger: Ledger, submission: Submission) -> None:
@@ -91,14 +96,7 @@ def apart(submission: Submission, tmp_path: Path) -> Submission:
     document["spec"]["resources"] = {"gpu": {"count": 1, "type": "L4"}}
     path.write_text(json.dumps(document))
     loaded = load(path)
-    made = plan_queue(
-        loaded.workload,
-        catalog=catalog_for(loaded.workload),
-        signal=builtin_replay(),
-        now=NOW,
-        source={"path": str(path), "sha256": loaded.sha256},
-        quotas=Quotas((Quota("gcp", None, "L4", 1, counts_gpus=True),)),
-    )
+    made = planned(loaded, Quotas((Quota("gcp", None, "L4", 1, counts_gpus=True),)))
     return replace(submission, plan=made, loaded=loaded, rehearsal=True)
 
 
