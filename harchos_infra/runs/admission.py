@@ -62,8 +62,12 @@ class Admission:
             ids = list(db.execute(free).scalars())
             if not ids:
                 return []
-            db.execute(update(t).where(t.c.id.in_(ids)).values(owner=self._owner, epoch=t.c.epoch + 1))
-            rows = list(db.execute(select(t).where(t.c.id.in_(ids))).mappings())
+            # Whoever took one of them since the look began may have given his first sign of life since, too;
+            # now that they are locked, a statement of its own sees both.
+            still = t.c.id.in_(ids) & owners.is_free(db_now(db))
+            db.execute(update(t).where(still).values(owner=self._owner, epoch=t.c.epoch + 1))
+            mine = t.c.id.in_(ids) & (t.c.owner == self._owner)
+            rows = list(db.execute(select(t).where(mine)).mappings())
             _vacate(db, [row["id"] for row in rows if row["phase"] == "wait"])
             return rows
 
